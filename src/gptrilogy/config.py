@@ -1,0 +1,106 @@
+"""Frozen, typed, strict configs: unknown fields are refused with the nearest known name, and merging is field by field."""
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self, TypeAlias, TypeVar, cast
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from gptrilogy.errors import ConfigError
+
+Tree: TypeAlias = dict[str, Any]  # nested fields, as TOML and JSON hold them
+
+
+class Config(BaseModel):
+    """Base of every config: immutable, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def replace(self, **changes: object) -> Self:
+        """A copy with some fields changed, checked as a whole.
+
+        Raises: ConfigError, as `parse`.
+        """
+        return parse(type(self), merge(self.model_dump(), changes))
+
+
+C = TypeVar("C", bound=Config)
+
+
+def parse(kind: type[C], values: Mapping[str, Any]) -> C:
+    """Build a config from plain values.
+
+    Raises: ConfigError naming every bad field at once, its value, and the nearest known name of an unknown one.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(kind, detail) for detail in error.errors())) from None
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Tree:
+    """`base` with `changes` laid over it; one changed field leaves its siblings as they were.
+
+    >>> merge({"model": {"n_layer": 12, "n_head": 12}}, {"model": {"n_layer": 6}})
+    {'model': {'n_layer': 6, 'n_head': 12}}
+    """
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            merged[key] = merge(cast("Tree", old), cast("Tree", value))
+        else:
+            merged[key] = value
+    return merged
+
+
+def read_toml(path: Path) -> Tree:
+    """The fields a TOML file sets.
+
+    Raises: ConfigError if it is missing, unreadable or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """A remedy for a misspelt name: the nearest known one, or all of them.
+
+    >>> suggest("n_layr", ["n_layer", "n_head"])
+    'did you mean n_layer?'
+    >>> suggest("width", ["n_layer", "n_head"])
+    'known: n_layer, n_head'
+    """
+    names = list(known)
+    nearest = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(names)}"
+
+
+def _explain(kind: type[Config], detail: ErrorDetails) -> str:
+    field = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        return f"unknown field {field}: {suggest(str(detail['loc'][-1]), _fields_beside(kind, detail['loc']))}"
+    reason = detail["msg"].removeprefix("Value error, ")
+    if not field:  # a rule over several fields names them itself
+        return reason
+    if detail["type"] == "missing":
+        return f"{field} is missing"
+    return f"{field}: {reason[0].lower()}{reason[1:]}, got {detail['input']!r}"
+
+
+def _fields_beside(kind: type[Config], location: tuple[int | str, ...]) -> list[str]:
+    """Names of the fields at the level where an unknown one was found."""
+    here: type[BaseModel] = kind
+    for part in location[:-1]:
+        annotation = here.model_fields[str(part)].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            break
+        here = annotation
+    return list(here.model_fields)
