@@ -1,4 +1,4 @@
-"""Frozen, typed, strict configs: unknown fields are refused with the nearest known name, and merging is field by field."""
+"""Frozen, typed, strict configs: an unknown field is refused with the nearest known name; merging is by field."""
 
 import difflib
 import tomllib
