@@ -1,0 +1,176 @@
+"""Saved states that are whole or absent: tensors and JSON under a manifest of sizes and SHA-256. Nothing is pickled."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from gptrilogy.errors import CheckpointError
+from gptrilogy.files import read_json, replacing_folder, sha256_file, write_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MANIFEST, CONFIG, MODEL = "manifest.json", "config.json", "model.safetensors"
+TOKENIZER, TRAIN_STATE = "tokenizer", "train_state"
+VERSION = 1
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """What one folder holds: the resolved config, the model's weights, and what training needs to go on."""
+
+    config: dict[str, Any]
+    model: "Mapping[str, Tensor]"
+    train_tensors: "Mapping[str, Tensor]" = field(default_factory=dict[str, "Tensor"])
+    train_values: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, tokenizer: Path, summary: Mapping[str, Any]) -> None:
+    """Write a checkpoint so that a crash at any moment leaves either all of it or none.
+
+    `tokenizer` is a folder to copy; `summary` (step, loss) goes into the manifest, readable without the tensors.
+
+    Raises: CheckpointError naming the folder when the disk is full or cannot be written; older checkpoints stay valid.
+    """
+    try:
+        with replacing_folder(folder) as temporary:
+            write_json(temporary / CONFIG, checkpoint.config)
+            _write_tensors(temporary / MODEL, checkpoint.model)
+            shutil.copytree(tokenizer, temporary / TOKENIZER)
+            (temporary / TRAIN_STATE).mkdir()
+            _write_tensors(temporary / TRAIN_STATE / "tensors.safetensors", checkpoint.train_tensors)
+            write_json(temporary / TRAIN_STATE / "values.json", checkpoint.train_values)
+            write_json(temporary / MANIFEST, {"version": VERSION, **summary, "files": _inventory(temporary)})
+    except (OSError, shutil.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(
+            f"cannot write the checkpoint {folder}: {reason}; earlier checkpoints are intact"
+        ) from None
+
+
+def read_checkpoint(folder: Path, *, with_train_state: bool = True) -> Checkpoint:
+    """Verify a checkpoint, then load it.
+
+    Raises: CheckpointError naming the file that is missing, cut or changed.
+    """
+    verify_checkpoint(folder)
+    config = cast("dict[str, Any]", read_json(folder / CONFIG))
+    model = read_tensors(folder / MODEL)
+    if not with_train_state:
+        return Checkpoint(config, model)
+    values = cast("dict[str, Any]", read_json(folder / TRAIN_STATE / "values.json"))
+    return Checkpoint(config, model, read_tensors(folder / TRAIN_STATE / "tensors.safetensors"), values)
+
+
+def verify_checkpoint(folder: Path) -> None:
+    """Compare every file with the manifest.
+
+    Raises: CheckpointError naming the first file that is missing, of another size, or of other bytes.
+    """
+    for name, expected in manifest(folder)["files"].items():
+        path = folder / name
+        if not path.is_file():
+            raise CheckpointError(f"{path} is missing, though the manifest lists it")
+        if path.stat().st_size != expected["size_bytes"]:
+            raise CheckpointError(f"{path} has {path.stat().st_size} bytes, the manifest says {expected['size_bytes']}")
+        if sha256_file(path) != expected["sha256"]:
+            raise CheckpointError(f"{path} is damaged: its SHA-256 is not the manifest's")
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    """The list of files and the summary.
+
+    Raises: CheckpointError where there is none or it is not ours: the checkpoint then does not exist.
+    """
+    path = folder / MANIFEST
+    try:
+        found = read_json(path)
+    except OSError as error:
+        raise CheckpointError(f"{folder} is not a checkpoint: cannot read {MANIFEST}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from None
+    if not (isinstance(found, dict) and _is_inventory(cast("dict[str, Any]", found).get("files"))):
+        raise CheckpointError(f"{path} is damaged: it does not list the checkpoint's files")
+    listed = cast("dict[str, Any]", found)
+    if listed.get("version") != VERSION:
+        raise CheckpointError(f"{path} has version {listed.get('version')}, this gptrilogy reads {VERSION}")
+    return listed
+
+
+def newest_valid(checkpoints: Path, on_bad: Callable[[CheckpointError], None]) -> Path | None:
+    """The last checkpoint whose every byte is right; damaged later ones are reported and passed over."""
+    for folder in reversed(checkpoint_folders(checkpoints)):
+        try:
+            verify_checkpoint(folder)
+        except CheckpointError as error:
+            on_bad(error)
+            continue
+        return folder
+    return None
+
+
+def best(checkpoints: Path) -> Path | None:
+    """The checkpoint of least validation loss; where none was validated, the last."""
+    folders = checkpoint_folders(checkpoints)
+    losses = {folder: manifest(folder).get("valid_loss_nats") for folder in folders}
+    validated = [folder for folder in folders if losses[folder] is not None]
+    return min(validated, key=lambda folder: losses[folder], default=folders[-1] if folders else None)
+
+
+def prune(checkpoints: Path, *, keep_last: int = 2) -> None:
+    """Delete all but the best and the last few."""
+    folders = checkpoint_folders(checkpoints)
+    keep = {best(checkpoints), *folders[-keep_last:]}
+    for folder in folders:
+        if folder not in keep:
+            shutil.rmtree(folder)
+
+
+def checkpoint_folders(checkpoints: Path) -> list[Path]:
+    """Folders that carry a manifest, by step."""
+    return sorted(path.parent for path in checkpoints.glob(f"step-*/{MANIFEST}"))
+
+
+def read_tensors(path: Path) -> "dict[str, Tensor]":
+    """Tensors of a safetensors file, which runs no code.
+
+    Raises: CheckpointError where it is not one.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is not a safetensors file: {error}") from None
+
+
+def _write_tensors(path: Path, tensors: "Mapping[str, Tensor]") -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    except SafetensorError as error:  # it wraps the system's own error, a full disk for example
+        raise OSError(None, str(error), str(path)) from None
+    path.chmod(0o644)  # safetensors makes it private
+
+
+def _inventory(folder: Path) -> dict[str, dict[str, Any]]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): {"size_bytes": path.stat().st_size, "sha256": sha256_file(path)}
+        for path in files
+    }
+
+
+def _is_inventory(value: object) -> bool:
+    """Whether a manifest's `files` has the right shape and stays inside its folder."""
+    if not isinstance(value, dict):
+        return False
+    rows = cast("dict[str, Any]", value)
+    inside = all(not Path(name).is_absolute() and ".." not in Path(name).parts for name in rows)
+    whole = all(isinstance(row, dict) and {"size_bytes", "sha256"} <= set(cast("Any", row)) for row in rows.values())
+    return inside and whole and {CONFIG, MODEL} <= set(rows)

@@ -1,0 +1,91 @@
+"""The command `gpt`: verbs, each in a module that is imported only when it is called."""
+
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+from cyclopts import App, CycloptsError
+
+from gptrilogy import __version__
+from gptrilogy.errors import GPTrilogyError
+
+HELP = """GPT-1, GPT-2 and GPT-3 as one working system: from a folder of text to a model that talks.
+
+Start here:
+
+    gpt demo                                          watch a model learn to speak, in six minutes
+    gpt pretrain novels/ --out runs/novels            train on your own text, for ten minutes
+    gpt generate runs/novels --prompt "It was"        let it continue a sentence
+
+Results go to stdout, progress and warnings to stderr. Exit codes: 0 done, 1 could not be done, 2 wrong command or
+config, 130 after Ctrl-C, 143 after SIGTERM. --traceback after any command shows where an error arose.
+"""
+
+app = App(name="gpt", help=HELP, help_format="plaintext", version=__version__)
+app.command("gptrilogy.demo:demo", name="demo", help="Train a GPT on presidential messages before your eyes.")
+app.command("gptrilogy.cli.plan:plan", name="plan", help="What a model or a run would cost, and what to expect of it.")
+app.command("gptrilogy.cli.pretrain:pretrain", name="pretrain", help="Train a GPT on text.")
+app.command("gptrilogy.cli.resume:resume", name="resume", help="Continue a stopped run, to the same bits.")
+app.command("gptrilogy.cli.generate:generate", name="generate", help="Let a model continue a text.")
+
+tokenizer = App(
+    name="tokenizer", help="Train a tokenizer, and turn text into token ids and back.", help_format="plaintext"
+)
+tokenizer.command("gptrilogy.cli.tokenizer:train", name="train", help="Train a byte-level BPE on text.")
+tokenizer.command("gptrilogy.cli.tokenizer:encode", name="encode", help="Lines of text to lists of token ids.")
+tokenizer.command("gptrilogy.cli.tokenizer:decode", name="decode", help="Lists of token ids to lines of text.")
+app.command(tokenizer)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run one command and exit with the code its outcome has."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    show_traceback = "--traceback" in words
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    try:
+        app([word for word in words if word != "--traceback"], exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+    except (GPTrilogyError, CycloptsError, KeyboardInterrupt, OSError, MemoryError) as error:
+        if show_traceback:
+            traceback.print_exc()
+        sys.exit(_explain(error))
+    except Exception as error:  # noqa: BLE001 - a bug of ours still gets one line
+        if show_traceback:
+            traceback.print_exc()
+        _say(f"this is a bug in gptrilogy, please report it: {type(error).__name__}: {error} (--traceback shows more)")
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _explain(error: BaseException) -> int:
+    """Print one line about an error; return its exit code."""
+    match error:
+        case KeyboardInterrupt():
+            _say("stopped")
+            return 128 + signal.SIGINT
+        case BrokenPipeError():
+            sys.stderr.close()  # the reader of our output has left; there is nobody to tell
+            return 1
+        case CycloptsError():
+            _say(f"{error} (`gpt --help` and `gpt VERB --help` list what there is)")
+            return 2
+        case GPTrilogyError():
+            _say(str(error))
+            return error.exit_code
+        case MemoryError():
+            _say("this machine's memory is full; a smaller --train.micro-batch-size or model needs less")
+            return 1
+        case _:
+            _say(str(error))
+            return 1
+
+
+def _say(message: str) -> None:
+    print(f"gpt: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+
+
+def _on_sigterm(number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)

@@ -1,0 +1,207 @@
+"""A run from its requested config to its end: survey, tokenizer, shards, fit, plan, train. Imports torch."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from gptrilogy.checkpoints import checkpoint_folders, manifest
+from gptrilogy.cli.output import print_json
+from gptrilogy.cli.plan_text import plan_lines
+from gptrilogy.config import merge, parse
+from gptrilogy.data.shards import PackedData, open_shards
+from gptrilogy.devices import describe, matmul_flops, memory_bytes, pick_device, pick_precision
+from gptrilogy.generation.config import Sampling
+from gptrilogy.generation.language_model import LanguageModel
+from gptrilogy.models.gpt import GPT
+from gptrilogy.recipes.auto import DEFAULT_BUDGET_S, candidates, expected, fit_steps, vocabulary_size
+from gptrilogy.runs import Run
+from gptrilogy.scaling.compute import training_flops_per_token
+from gptrilogy.scaling.plan import Plan, make_plan
+from gptrilogy.tokenizers import Tokenizer, load_tokenizer
+from gptrilogy.training.config import RunConfig
+from gptrilogy.training.picture import draw_loss
+from gptrilogy.training.preparation import prepare, survey
+from gptrilogy.training.pretrain import Outcome, pretrain
+from gptrilogy.training.progress import ConsoleReporter, duration
+from gptrilogy.training.resolve import resolve
+from gptrilogy.training.signals import StopRequest
+from gptrilogy.training.timing import Timing, time_steps
+
+SAMPLE_TOKENS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run that is ready to train: everything decided, everything on disk."""
+
+    config: RunConfig
+    tokenizer: Tokenizer
+    data: PackedData
+    ceiling_flops: float
+    timing: Timing | None = None
+
+
+def prepare_run(requested: RunConfig, run: Run, reporter: ConsoleReporter, *, started_at: float) -> Prepared:
+    """Decide what the config leaves open and pack the text; `started_at` is when the budget began to run.
+
+    Raises: DataError, ConfigError, TokenizerError, RunError.
+    """
+    split = survey(requested.data, requested.seed, reporter.note)
+    ceiling = measured_ceiling(requested)
+    auto = requested.recipe == "auto"
+    budget_s = requested.budget_s or DEFAULT_BUDGET_S
+    if auto and split and "n_vocab" not in requested.model.model_fields_set:
+        n_vocab = vocabulary_size(budget_s, ceiling, split.text_bytes)
+        asked = requested.model_dump(exclude_unset=True)
+        requested = parse(RunConfig, merge(asked, {"model": {"n_vocab": n_vocab}}))
+    tokenizer, data = prepare(requested, split, run, reporter.note)
+    timing: Timing | None = None
+    config = requested
+    if auto:
+        left_s = budget_s - (time.monotonic() - started_at)
+        config, timing = fit_to_budget(requested, data, reporter, ceiling, left_s)
+    config, notes = resolve(config, data)
+    for note in notes:
+        reporter.note(note)
+    return Prepared(config, tokenizer, data, ceiling, timing)
+
+
+def fit_to_budget(
+    requested: RunConfig, data: PackedData, reporter: ConsoleReporter, ceiling: float, seconds: float
+) -> tuple[RunConfig, Timing]:
+    """Time the likely candidates, and take the one from which most is to be expected in the time that is left."""
+    begun = time.monotonic()
+    tried: list[tuple[float, RunConfig, Timing]] = []
+    for candidate in candidates(requested, data, seconds=seconds, flops_per_s=ceiling):
+        config, _ = resolve(candidate, data)
+        timing = time_steps(config, data)
+        tokens = seconds / timing.step_s * config.train.batch_size * config.model.n_ctx
+        bits = expected(config.model, data, tokens)
+        tried.append((bits, candidate, timing))
+        reporter.note(
+            f"timed {config.model.n_layer} layers of {config.model.n_embd}: {timing.step_s * 1e3:.0f} ms a step, "
+            f"so about {bits:.2f} bits a byte in the time there is"
+        )
+    _, chosen, timing = min(tried, key=lambda row: row[0])
+    n_valid = math.ceil(2 * len(data.valid) / chosen.model.n_ctx)
+    left_s = seconds - (time.monotonic() - begun)
+    return fit_steps(chosen, requested, seconds=left_s, timing=timing, n_valid=n_valid), timing
+
+
+def reopen_run(config: RunConfig, run: Run) -> Prepared:
+    """A run whose text is packed and whose config is resolved.
+
+    Raises: DataError where shards are missing, damaged or another tokenizer's.
+    """
+    tokenizer = load_tokenizer(run.tokenizer_folder)
+    data = open_shards(run.data_folder, fingerprint=tokenizer.fingerprint)
+    return Prepared(config, tokenizer, data, measured_ceiling(config))
+
+
+def lengthened(prepared: Prepared, max_steps: int) -> Prepared:
+    """The same run with another last step; its schedule stays."""
+    return replace(prepared, config=prepared.config.replace(train={"max_steps": max_steps}))
+
+
+def steps_done(run: Run) -> int:
+    folders = checkpoint_folders(run.checkpoints_folder)
+    return int(manifest(folders[-1])["step"]) if folders else 0
+
+
+def restore_environment(run: Run, reporter: ConsoleReporter) -> None:
+    """Take the thread count the run began with; say where this machine's bits may differ from that one's."""
+    stored = run.environment()
+    torch.set_num_threads(int(stored["threads"]))
+    now = describe()
+    differences = [
+        f"{key} was {stored.get(key)}, is {now[key]}"
+        for key in ("cpu", "torch", "threads", "gpu")
+        if stored.get(key) != now[key]
+    ]
+    if differences:
+        reporter.warn(f"the run continues, not bit-exact: {'; '.join(differences)}")
+
+
+def measured_ceiling(config: RunConfig) -> float:
+    """FLOP/s of a large matrix product in the precision training will use."""
+    device = pick_device(config.train.device)
+    precision = config.train.precision
+    if precision == "auto":
+        precision, _ = pick_precision(device, config.model.n_embd)
+    return matmul_flops(precision, device)
+
+
+def plan_of(prepared: Prepared) -> Plan:
+    """What a prepared run will take."""
+    config, data = prepared.config, prepared.data
+    return make_plan(
+        config.model,
+        steps=config.train.max_steps,
+        batch_size=config.train.batch_size,
+        micro_batch_size=config.train.micro_batch_size or 1,
+        precision="bf16" if config.train.precision == "bf16" else "fp32",
+        flops_per_s=prepared.ceiling_flops,
+        step_s=prepared.timing.step_s if prepared.timing else None,
+        warmup_tokens=config.train.warmup_tokens,
+        text_tokens=len(data.train),
+        text_bytes=data.train.text_bytes,
+        available_bytes=memory_bytes(),
+    )
+
+
+def show_plan(prepared: Prepared, reporter: ConsoleReporter) -> None:
+    plan = plan_of(prepared)
+    for line in plan_lines(plan, prepared.config.model):
+        reporter.note(line)
+    for warning in plan.warnings:
+        reporter.warn(warning)
+
+
+def train_run(
+    prepared: Prepared, run: Run, reporter: ConsoleReporter, *, stop_at: int | None = None, json: bool = False
+) -> int:
+    """Train a prepared run and tell how it went; -> the exit code."""
+    config = prepared.config
+    reporter.expect(
+        max_steps=config.train.max_steps or 0,
+        flops_per_token=training_flops_per_token(config.model),
+        ceiling_flops=prepared.ceiling_flops,
+    )
+    with StopRequest() as stop:
+        sample = sampler(prepared.tokenizer, config.seed)
+        outcome = pretrain(config, run, prepared.data, reporter, stop, stop_at=stop_at, sample=sample)
+    if outcome.finished:
+        _report_end(outcome, run, config, reporter)
+    else:
+        reason = f"stopped by {stop.name}" if stop else "stopped"
+        reporter.note(f"{reason} and saved; `gpt resume {run.folder}` continues exactly here")
+    if json:
+        best = str(outcome.best_checkpoint) if outcome.best_checkpoint else None
+        print_json({**outcome.last_row, "best_checkpoint": best})
+    return stop.exit_code
+
+
+def sampler(tokenizer: Tokenizer, seed: int) -> Callable[[GPT], str]:
+    """What a model writes from nothing, always with the same random numbers, so that samples can be compared."""
+
+    def sample(model: GPT) -> str:
+        how = Sampling(temperature=0.8, top_p=0.95)
+        return LanguageModel(model, tokenizer).complete([""], how, max_tokens=SAMPLE_TOKENS, seed=seed)[0].text
+
+    return sample
+
+
+def _report_end(outcome: Outcome, run: Run, config: RunConfig, reporter: ConsoleReporter) -> None:
+    model, row = config.model, outcome.last_row
+    title = (
+        f"{run.folder.name}: {model.n_layer} layers of {model.n_embd}, context {model.n_ctx}, {model.n_vocab:,} tokens"
+    )
+    if draw_loss(run.metrics_path, run.picture_path, title=title):
+        reporter.note(f"the learning curve is in {run.picture_path}")
+    else:
+        reporter.note("no loss.png: matplotlib is missing; pip install 'gptrilogy[plot]' brings it")
+    bits = f"{row['bits_per_byte']:.4f} bits a byte on held-out text; " if "bits_per_byte" in row else ""
+    reporter.note(f'done in {duration(row["elapsed_s"])}: {bits}try: gpt generate {run.folder} --prompt "..."')

@@ -1,0 +1,53 @@
+"""Options that several verbs share, and how recipe, file and flags become one config."""
+
+import re
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from cyclopts import Parameter
+
+from gptrilogy.config import Tree, merge, parse, read_toml
+from gptrilogy.errors import ConfigError
+from gptrilogy.recipes.papers import recipe
+from gptrilogy.training.config import RunConfig
+
+Json: TypeAlias = Annotated[bool, Parameter(name="--json", negative="")]
+Flag: TypeAlias = Annotated[bool, Parameter(negative="")]
+Files: TypeAlias = Annotated[list[Path], Parameter(consume_multiple=True, negative=())]
+ConfigFile: TypeAlias = Annotated[Path | None, Parameter(name="--config")]
+Fields: TypeAlias = Annotated[RunConfig | None, Parameter(name="*")]
+
+UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def requested_config(fields: RunConfig | None, file: Path | None, shorthands: Tree) -> RunConfig:
+    """Recipe, then file, then flags, then the short forms of flags; the later overrides field by field.
+
+    What nobody set stays unset in the result (`model_fields_set`), which leaves it to `auto`.
+
+    Raises: ConfigError naming what is wrong.
+    """
+    asked = read_toml(file) if file else {}
+    asked = merge(merge(asked, fields.model_dump(exclude_unset=True) if fields else {}), shorthands)
+    name = asked.get("recipe", "auto")
+    base: Tree = {"recipe": "auto"} if name == "auto" else recipe(str(name)).model_dump(exclude_unset=True)
+    train, asked_train = base.get("train", {}), asked.get("train", {})
+    if asked_train.get("max_steps"):
+        train.pop("epochs", None)  # a length given by the user replaces the recipe's, in whichever unit
+    if asked_train.get("epochs"):
+        train.pop("max_steps", None)
+    return parse(RunConfig, merge(base, asked))
+
+
+def budget_seconds(text: str) -> float:
+    """A length of time as people write it.
+
+    Raises: ConfigError where it is none.
+
+    >>> [budget_seconds(text) for text in ("90s", "10m", "1.5h", "45")]
+    [90.0, 600.0, 5400.0, 45.0]
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip().lower())
+    if not found or float(found[1]) == 0:
+        raise ConfigError(f"--budget must be a time such as 90s, 10m or 1.5h, got {text!r}")
+    return float(found[1]) * UNITS_S[found[2] or "s"]

@@ -1,0 +1,64 @@
+"""A plan as lines and tables for people."""
+
+from collections.abc import Callable, Iterator
+
+from gptrilogy.cli.output import count, print_note, print_table, size
+from gptrilogy.models.config import GPTConfig
+from gptrilogy.scaling.plan import Plan
+from gptrilogy.training.config import RunConfig
+from gptrilogy.training.progress import duration
+
+
+def plan_lines(plan: Plan, model: GPTConfig) -> Iterator[str]:
+    """The plan of a run in a few lines, shown before it starts."""
+    yield (
+        f"model: {count(plan.parameters)} parameters, {model.n_layer} layers of {model.n_embd}, "
+        f"{model.n_head} heads, context {model.n_ctx}, vocabulary {model.n_vocab:,}"
+    )
+    epochs = f", {plan.epochs:.1f} times the text" if plan.epochs is not None else ""
+    yield f"training: {plan.steps or 0:,} steps of {plan.tokens_per_step:,} tokens{epochs}"
+    yield f"memory: about {size(plan.memory_bytes)}; time: about {duration(plan.seconds or 0)} ({plan.seconds_from})"
+    if plan.expected_bits_per_byte is not None:
+        yield (
+            f"expect about {plan.expected_bits_per_byte:.2f} bits a byte on held-out text "
+            "(a rule of thumb from small runs on English prose, not a promise)"
+        )
+
+
+def print_plan(plan: Plan, config: RunConfig) -> None:
+    """The whole plan as tables on stdout; warnings on stderr."""
+    model, train = config.model, config.train
+    print_table(f"{config.recipe}: {plan.parameters:,} parameters", _parts(plan.parameters_by_part, lambda n: f"{n:,}"))
+    print_table(
+        "operations",
+        [
+            ("forward, FLOPs a token (Kaplan eq. 2.2)", f"{plan.flops_per_token_forward:.3e}"),
+            ("training, FLOPs a token, output layer included", f"{plan.flops_per_token_training:.3e}"),
+            ("non-embedding parameters (Kaplan eq. 2.1)", f"{plan.non_embedding_parameters:,}"),
+        ],
+    )
+    what = f"memory of a step, {train.micro_batch_size or 1} sequences of {model.n_ctx} at a time"
+    print_table(f"{what}: {size(plan.memory_bytes)}", _parts(plan.memory_by_part, size))
+    print_table("run", _run_rows(plan))
+    for warning in plan.warnings:
+        print_note(f"warning: {warning}")
+
+
+def _run_rows(plan: Plan) -> Iterator[tuple[str, str]]:
+    yield "tokens a step", f"{plan.tokens_per_step:,}"
+    if plan.steps is None:
+        yield "steps", "as many as its epochs need on your text"
+        return
+    yield "steps", f"{plan.steps:,}"
+    yield "tokens", count(plan.tokens or 0)
+    if plan.epochs is not None:
+        yield "times the text", f"{plan.epochs:.2f}"
+    yield "PF-days", f"{plan.pf_days:.3g}"
+    yield f"time here ({plan.seconds_from})", duration(plan.seconds or 0)
+    if plan.expected_bits_per_byte is not None:
+        yield "expected bits a byte (a rule of thumb)", f"{plan.expected_bits_per_byte:.2f}"
+
+
+def _parts(parts: dict[str, int], show: Callable[[int], str]) -> list[tuple[str, str, str]]:
+    total = sum(parts.values())
+    return [(name, show(value), f"{value / total:.1%}") for name, value in parts.items()]

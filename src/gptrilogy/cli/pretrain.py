@@ -1,0 +1,96 @@
+"""`gpt pretrain`: from sources to a trained run."""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from gptrilogy.cli.options import ConfigFile, Fields, Files, Flag, Json, budget_seconds, requested_config
+from gptrilogy.config import Tree
+from gptrilogy.errors import ConfigError
+
+
+def pretrain(
+    *sources: str,
+    out: Path | None = None,
+    budget: str | None = None,
+    max_steps: int | None = None,
+    stop_at: int | None = None,
+    valid: Files | None = None,
+    config_file: ConfigFile = None,
+    dry_run: Flag = False,
+    force: Flag = False,
+    json: Json = False,
+    fields: Fields = None,
+) -> None:
+    """Train a GPT on text.
+
+    Without a recipe, the budget (10 minutes if you give none) decides vocabulary, model, batch and steps, after a few
+    timed steps; the plan is shown first. With one of the papers' recipes (gpt1, gpt2-small ... gpt3-175b) their
+    numbers hold. Every field below overrides the recipe, and --config FILE.toml does too, before the flags.
+
+        gpt pretrain novels/ --out runs/novels
+        gpt pretrain novels/ --out runs/novels --budget 2h --model.n-ctx 512
+        gpt pretrain novels/ --out runs/small --recipe gpt2-small --max-steps 2000 --train.batch-size 8
+
+    Ctrl-C saves and stops; `gpt resume RUN` goes on exactly there.
+
+    Parameters
+    ----------
+    sources
+        Text files, folders of text, JSONL files (all also as .gz), or a packed shard folder (RUN/data).
+    out
+        The run folder to make. Required but for --dry-run.
+    budget
+        Wall-clock time for everything, such as 90s, 10m or 1.5h; for the recipe auto. [default: 10m]
+    max_steps
+        Length of the schedule in optimizer steps; short for --train.max-steps.
+    stop_at
+        Stop and save after this many steps, as Ctrl-C would; the schedule stays as long as it is.
+    valid
+        Text of its own for validation, instead of a held-out part; short for --data.valid.
+    config_file
+        A TOML file with fields under [model], [data] and [train].
+    dry_run
+        Prepare, print the resolved config as JSON, leave nothing behind.
+    force
+        Delete the run that --out already holds.
+    json
+        Print the last metrics row and the path of the best checkpoint as one JSON document.
+
+    """
+    started_at = time.monotonic()
+    shorthands: Tree = {"data": {"sources": sources}} if sources else {}
+    if valid:
+        shorthands.setdefault("data", {})["valid"] = tuple(map(str, valid))
+    if max_steps is not None:
+        shorthands["train"] = {"max_steps": max_steps}
+    if budget is not None:
+        shorthands["budget_s"] = budget_seconds(budget)
+    requested = requested_config(fields, config_file, shorthands)
+    if not requested.data.sources:
+        raise ConfigError("name at least one source of text, for example: gpt pretrain novels/ --out runs/novels")
+    if out is None and not dry_run:
+        raise ConfigError("--out is missing: name the run folder to make, for example --out runs/novels")
+
+    from gptrilogy.cli import launch
+    from gptrilogy.cli.output import print_json
+    from gptrilogy.runs import Run
+    from gptrilogy.training.progress import ConsoleReporter
+
+    reporter = ConsoleReporter()
+    asked = requested.model_dump(mode="json", exclude_unset=True)
+    if dry_run or out is None:
+        with tempfile.TemporaryDirectory() as folder:
+            run = Run.create(Path(folder) / "run", asked, launch.environment())
+            prepared = launch.prepare_run(requested, run, reporter, started_at=started_at)
+            launch.show_plan(prepared, reporter)
+            print_json(prepared.config.model_dump(mode="json"))
+        return
+    run = Run.create(out, asked, launch.environment(), force=force)
+    with run.locked():
+        prepared = launch.prepare_run(requested, run, reporter, started_at=started_at)
+        run.write_config(prepared.config.model_dump(mode="json"))
+        launch.show_plan(prepared, reporter)
+        code = launch.train_run(prepared, run, reporter, stop_at=stop_at, json=json)
+    sys.exit(code)

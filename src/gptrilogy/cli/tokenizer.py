@@ -1,0 +1,112 @@
+"""`gpt tokenizer train|encode|decode`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import cast
+
+from gptrilogy.cli.options import Flag
+from gptrilogy.tokenizers.base import Tokenizer
+
+
+def train(*sources: str, vocab_size: int, out: Path, text_field: str = "text", force: Flag = False) -> None:
+    """Train a byte-level BPE with GPT-2's split pattern on text.
+
+        gpt tokenizer train novels/ --vocab-size 8000 --out tokenizers/novels
+
+    Parameters
+    ----------
+    sources
+        Text files, folders of text, JSONL files, all also as .gz.
+    vocab_size
+        Tokens in all: 256 bytes, the merges, and <|endoftext|>.
+    out
+        The folder to write tokenizer.json into.
+    text_field
+        The field of a JSONL line that holds its text.
+    force
+        Replace the tokenizer that --out already holds.
+
+    """
+    from gptrilogy.cli.output import print_note, print_text
+    from gptrilogy.corpus.sources import read_documents
+    from gptrilogy.errors import ConfigError, RunError
+    from gptrilogy.tokenizers import save_tokenizer, train_byte_bpe
+
+    if not sources:
+        raise ConfigError("name at least one source of text, for example: gpt tokenizer train novels/ ...")
+    if (out / "tokenizer.json").exists() and not force:
+        raise RunError(f"{out} already holds a tokenizer: --force replaces it, another --out leaves it alone")
+    documents = read_documents(
+        sources, text_field=text_field, on_skip=lambda path, why: print_note(f"skipped {path}: {why}")
+    )
+    trained = train_byte_bpe((document.text for document in documents), vocab_size)
+    if trained.n_vocab < vocab_size:
+        print_note(f"the text has no more than {trained.n_vocab:,} tokens to learn: the vocabulary is capped there")
+    save_tokenizer(trained, out)
+    print_text(f"{out}: {trained.name}, {trained.n_vocab:,} tokens, fingerprint {trained.fingerprint[:16]}")
+
+
+def encode(tokenizer: Path) -> None:
+    """Read lines of text on stdin, print one JSON list of token ids for each, its newline excluded.
+
+        gpt tokenizer encode tokenizers/novels < novel.txt
+
+    Parameters
+    ----------
+    tokenizer
+        A folder with a tokenizer.json: a tokenizer's, or a run's or checkpoint's tokenizer/.
+
+    """
+    from gptrilogy.cli.output import print_json
+    from gptrilogy.errors import DataError
+
+    loaded = _load(tokenizer)
+    for number, line in enumerate(sys.stdin.buffer, start=1):
+        try:
+            text = line.decode("utf-8").removesuffix("\n")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"line {number} of the input is not UTF-8 at byte {error.start}; convert it first"
+            ) from None
+        print_json(loaded.encode(text))
+
+
+def decode(tokenizer: Path) -> None:
+    """Read JSON lists of token ids on stdin, one a line, print the text of each.
+
+        gpt tokenizer encode tokenizers/novels < novel.txt | gpt tokenizer decode tokenizers/novels
+
+    Parameters
+    ----------
+    tokenizer
+        A folder with a tokenizer.json: a tokenizer's, or a run's or checkpoint's tokenizer/.
+
+    """
+    from gptrilogy.cli.output import print_text
+    from gptrilogy.errors import DataError
+
+    loaded = _load(tokenizer)
+    for number, line in enumerate(sys.stdin, start=1):
+        ids = _token_ids(line)
+        if ids is None:
+            raise DataError(f"line {number} of the input is not a JSON list of token ids: {line.strip()[:40]!r}")
+        print_text(loaded.decode(ids))
+
+
+def _token_ids(line: str) -> list[int] | None:
+    try:
+        value: object = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, list):
+        return None
+    items = cast("list[object]", value)
+    return [item for item in items if type(item) is int] if all(type(item) is int for item in items) else None
+
+
+def _load(path: Path) -> Tokenizer:
+    from gptrilogy.tokenizers import load_tokenizer
+
+    nested = path / "tokenizer"
+    return load_tokenizer(nested if nested.is_dir() else path)

@@ -1,0 +1,1 @@
+"""Raw bytes to clean documents. Nothing here knows a tokenizer."""

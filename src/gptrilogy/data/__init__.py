@@ -1,0 +1,1 @@
+"""Documents and a tokenizer to batches of token windows. Only `loader` needs torch."""

@@ -1,0 +1,266 @@
+"""Documents to token shards that survive any interruption, and shards back to tokens."""
+
+import os
+import shutil
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gptrilogy.config import parse
+from gptrilogy.corpus.documents import Document
+from gptrilogy.data.index import INDEX, PARTS, PROGRESS, Index, Packing, Part, Shard, TokenizerCard, read_index, verify
+from gptrilogy.data.pieces import Piece, batches
+from gptrilogy.data.split import Split
+from gptrilogy.data.tokens import Tokens
+from gptrilogy.errors import DataError, GPTrilogyError, RunError
+from gptrilogy.files import flush, read_json, replacing, sha256_file, write_json
+from gptrilogy.tokenizers.base import Tokenizer
+
+BATCH_CHARS = 1 << 22  # given to the tokenizer at once: enough for every core, few enough to hold
+STORED = {"uint16": "<u2", "uint32": "<u4"}
+
+OnProgress: TypeAlias = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class PackedData:
+    """A packed folder, opened."""
+
+    index: Index
+    train: Tokens
+    valid: Tokens
+
+
+@dataclass(slots=True)
+class _Pending:
+    """What one part has gathered since the last shard."""
+
+    ids: list[NDArray[Any]] = field(default_factory=list[NDArray[Any]])
+    tokens: int = 0
+    documents: int = 0
+    text_bytes: int = 0
+
+
+def pack(
+    documents: Iterable[Document],
+    tokenizer: Tokenizer,
+    folder: Path,
+    *,
+    split: Split,
+    valid: Iterable[Document] = (),
+    shard_tokens: int = 1 << 25,
+    batch_chars: int = BATCH_CHARS,
+    on_progress: OnProgress | None = None,
+) -> Index:
+    """Write `train/shard-00000.bin` and on, `valid/...` and at last `index.json`; <|endoftext|> ends each document.
+
+    Killed anywhere and called again with the same text and settings, it goes on after the last finished shard and
+    leaves the same bytes as if it had never stopped. With others, what was packed is discarded; once packed, nothing
+    is done. `split` is what `plan_split` says of the same documents, `valid` included. Shards hold whole documents
+    and close at the first that brings one part to `shard_tokens`. `on_progress(documents, text_bytes)` is called
+    after each batch, with totals so far.
+
+    Raises: DataError if the documents are not those of `split`; RunError if the folder cannot be written.
+    """
+    plan = _plan(tokenizer, split, shard_tokens)
+    with _writing(folder):
+        state = _resume(folder, plan)
+    if (folder / INDEX).exists():
+        return state.index
+    packer = _Packer(folder, state)
+    divided = chain(map(split.divide, _with_text(documents)), (("", document.text) for document in _with_text(valid)))
+    for batch in batches(islice(divided, state.documents_read, None), batch_chars):
+        for piece, ids in zip(batch, tokenizer.encode_batch([piece.text for piece in batch]), strict=True):
+            packer.add(piece, ids)
+        if on_progress:
+            on_progress(packer.documents_read, packer.text_bytes)
+    return packer.finish()
+
+
+def open_shards(folder: Path, *, fingerprint: str | None) -> PackedData:
+    """Memory-map a packed folder, after every file has been compared with its size and hash.
+
+    Raises: DataError naming the file that is missing or damaged, or if another tokenizer than the one with
+    `fingerprint` made the ids.
+    """
+    index = read_index(folder)
+    card = index.tokenizer
+    if fingerprint not in (None, card.fingerprint):
+        raise DataError(
+            f"{folder} was packed with the tokenizer {card.name} ({card.fingerprint[:12]}), "
+            f"not with {fingerprint:.12}: pack its source again with this one, or use the one it was packed with"
+        )
+    verify(folder, index)
+    return PackedData(index, _open_part(folder, index, index.train), _open_part(folder, index, index.valid))
+
+
+def link_shards(source: Path, destination: Path) -> int:
+    """Give a packed folder a second name, file by file; return the bytes copied because the disk could not link.
+
+    Raises: DataError if the source is not packed or not whole; RunError if the destination cannot be written.
+    """
+    index = read_index(source)
+    verify(source, index, hashes=False)
+    if destination.exists() and destination.samefile(source):
+        return 0
+    with _writing(destination):
+        (destination / INDEX).unlink(missing_ok=True)
+        _make_parts(destination)
+        copied_bytes = sum(_link(source / shard.file, destination / shard.file) for shard in index.shards)
+        for part in PARTS:
+            flush(destination / part)
+        write_json(destination / INDEX, index.model_dump(mode="json"))
+    return copied_bytes
+
+
+class _Packer:
+    """Gathers ids and, when a part has enough for a shard, writes what both parts have: then one number resumes."""
+
+    def __init__(self, folder: Path, state: Packing) -> None:
+        self.folder = folder
+        self.index = state.index
+        self.documents_read = state.documents_read
+        self.text_bytes = state.index.train.text_bytes + state.index.valid.text_bytes
+        self.pending = {part: _Pending() for part in PARTS}
+
+    def add(self, piece: Piece, ids: list[int]) -> None:
+        stored = np.array([*ids, self.index.tokenizer.eot_id] if piece.ends_text else ids, STORED[self.index.dtype])
+        size_bytes = len(piece.text.encode())
+        pending = self.pending[piece.part]
+        pending.ids.append(stored)
+        pending.tokens += len(stored)
+        pending.documents += piece.ends_text
+        pending.text_bytes += size_bytes
+        self.text_bytes += size_bytes
+        self.documents_read += piece.ends_document
+        if piece.ends_document and any(part.tokens >= self.index.shard_tokens for part in self.pending.values()):
+            self._checkpoint()
+
+    def finish(self) -> Index:
+        split = self.index.split
+        if (self.documents_read, self.text_bytes) != (split.documents, split.text_bytes):
+            raise DataError(
+                f"the text changed while it was packed: {self.documents_read} documents of {self.text_bytes} bytes, "
+                f"planned for {split.documents} of {split.text_bytes}; start again when it is still"
+            )
+        self._checkpoint()
+        with _writing(self.folder):
+            write_json(self.folder / INDEX, self.index.model_dump(mode="json"))
+            (self.folder / PROGRESS).unlink()
+        return self.index
+
+    def _checkpoint(self) -> None:
+        with _writing(self.folder):
+            self.index = self.index.replace(**{part: self._grown(part) for part in PARTS})
+            _save(self.folder, Packing(documents_read=self.documents_read, index=self.index))
+        self.pending = {part: _Pending() for part in PARTS}
+
+    def _grown(self, name: str) -> Part:
+        """A part with one more shard, written; as it was, if there is nothing to write."""
+        pending, part = self.pending[name], self.index.train if name == "train" else self.index.valid
+        if not pending.tokens:
+            return part
+        file = f"{name}/shard-{len(part.shards):05d}.bin"
+        with replacing(self.folder / file) as temporary:
+            with temporary.open("wb") as out:
+                for ids in pending.ids:
+                    out.write(ids.tobytes())
+            shard = Shard(
+                file=file,
+                tokens=pending.tokens,
+                size_bytes=temporary.stat().st_size,
+                sha256=sha256_file(temporary),
+            )
+        return Part(
+            shards=(*part.shards, shard),
+            documents=part.documents + pending.documents,
+            tokens=part.tokens + pending.tokens,
+            text_bytes=part.text_bytes + pending.text_bytes,
+        )
+
+
+def _plan(tokenizer: Tokenizer, split: Split, shard_tokens: int) -> Index:
+    """The index of a folder in which nothing is packed yet."""
+    card = TokenizerCard(
+        name=tokenizer.name, fingerprint=tokenizer.fingerprint, n_vocab=tokenizer.n_vocab, eot_id=tokenizer.eot_id
+    )
+    dtype = "uint16" if tokenizer.n_vocab <= 1 << 16 else "uint32"
+    return Index(tokenizer=card, dtype=dtype, shard_tokens=shard_tokens, split=split)
+
+
+def _resume(folder: Path, plan: Index) -> Packing:
+    """The state on disk if it is sound and has this plan, else a new one on disk; then no other shard is there."""
+    state = _found(folder, plan)
+    if state is None:
+        state = Packing(index=plan)
+        (folder / INDEX).unlink(missing_ok=True)  # first, for it vouches for shards that go now
+        _make_parts(folder)
+        _save(folder, state)
+    recorded = {shard.file for shard in state.index.shards}
+    for part in PARTS:
+        for path in (folder / part).glob("*shard-*.bin*"):
+            if path.relative_to(folder).as_posix() not in recorded:
+                path.unlink()
+    for path in folder.glob(".*.json.*.tmp"):  # of a process that was killed while it wrote
+        path.unlink()
+    if (folder / INDEX).exists():
+        (folder / PROGRESS).unlink(missing_ok=True)
+    return state
+
+
+def _found(folder: Path, plan: Index) -> Packing | None:
+    try:
+        if (folder / INDEX).exists():
+            state = Packing(documents_read=plan.split.documents, index=read_index(folder))
+        else:
+            state = parse(Packing, read_json(folder / PROGRESS))
+        verify(folder, state.index)
+    except (OSError, ValueError, RecursionError, GPTrilogyError):
+        return None  # absent, or damaged from outside; packing again repairs both
+    return state if state.index.plan() == plan else None
+
+
+def _save(folder: Path, state: Packing) -> None:
+    write_json(folder / PROGRESS, state.model_dump(mode="json"))
+
+
+def _make_parts(folder: Path) -> None:
+    for part in PARTS:
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    flush(folder)
+
+
+def _with_text(documents: Iterable[Document]) -> Iterator[Document]:
+    return (document for document in documents if document.text)
+
+
+def _open_part(folder: Path, index: Index, part: Part) -> Tokens:
+    shards: Sequence[NDArray[Any]] = [
+        np.memmap(folder / shard.file, dtype=STORED[index.dtype], mode="r") for shard in part.shards if shard.tokens
+    ]
+    return Tokens(shards, eot_id=index.tokenizer.eot_id, documents=part.documents, text_bytes=part.text_bytes)
+
+
+def _link(source: Path, destination: Path) -> int:
+    """A second name for a file, or failing that a copy; the bytes copied."""
+    destination.unlink(missing_ok=True)
+    with suppress(OSError):  # another disk, or one that knows no links
+        os.link(source, destination)
+        return 0
+    with replacing(destination) as temporary:
+        shutil.copyfile(source, temporary)
+    return source.stat().st_size
+
+
+@contextmanager
+def _writing(folder: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"cannot write {folder}: {error.strerror or error}; check its disk and permissions") from None

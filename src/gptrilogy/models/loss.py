@@ -1,0 +1,90 @@
+"""Cross-entropy of the tied output layer, a few hundred positions at a time.
+
+GPT-2's logits of one batch of 8 x 1,024 tokens are 1.6 GB in fp32, and their gradient as much again. Here only one
+chunk of them exists at a time, and its gradient is formed on the spot.
+"""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+CHUNK_ELEMENTS = 1 << 24  # logits at once: 64 MB in fp32
+
+
+def mean_loss_nats(hidden: Tensor, wte: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Weighted mean of -log softmax(hidden wte^T)[target].
+
+    Shapes: hidden (N, C), wte (V, C), targets (N,), weights (N,) or None for all ones -> ().
+    Units: nats a token.
+    Source: GPT1 eq. 1-2, as a mean.
+    """
+    shares = torch.ones_like(targets, dtype=torch.float32) if weights is None else weights.float()
+    shares = shares / shares.sum()
+    return cast("Tensor", _ChunkedCrossEntropy.apply(hidden, wte, targets, shares))
+
+
+def token_nats(hidden: Tensor, wte: Tensor, targets: Tensor) -> Tensor:
+    """-log softmax(hidden wte^T)[target] of each position, without a gradient.
+
+    Shapes: hidden (N, C), wte (V, C), targets (N,) -> (N,), fp32.
+    """
+    with torch.no_grad():
+        nats = [_nats(h @ wte.t(), t) for h, t in _chunks(hidden, targets, n_vocab=len(wte))]
+    return torch.cat(nats)
+
+
+def mean_loss_reference(hidden: Tensor, wte: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+    """`mean_loss_nats`, written as its formula over whole logits."""
+    nats = F.cross_entropy((hidden @ wte.t()).float(), targets, reduction="none")
+    return nats.mean() if weights is None else (nats * weights).sum() / weights.sum()
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    """The gradient of -log softmax is (p - onehot) * share, so it is ready as soon as a chunk's logits are."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, wte: Tensor, targets: Tensor, shares: Tensor) -> Tensor:
+        device = hidden.device.type
+        autocast = torch.is_autocast_enabled(device)
+        dtype = torch.get_autocast_dtype(device) if autocast else hidden.dtype
+        needed = any(ctx.needs_input_grad[:2])
+        total = torch.zeros((), dtype=torch.float64, device=hidden.device)
+        d_hidden = torch.empty_like(hidden) if needed else None
+        d_wte = torch.zeros_like(wte, dtype=torch.float32) if needed else None
+        with torch.autocast(device, enabled=False):
+            weight = wte.to(dtype)
+            start = 0
+            for h, t, s in _chunks(hidden, targets, shares, n_vocab=len(wte)):
+                h = h.to(dtype)  # noqa: PLW2901
+                log_p = (h @ weight.t()).float().log_softmax(-1)  # (chunk, V)
+                total -= (log_p.gather(1, t[:, None])[:, 0] * s).sum(dtype=torch.float64)
+                if d_hidden is not None and d_wte is not None:
+                    d_logits = log_p.exp_()
+                    d_logits.scatter_add_(1, t[:, None], torch.full_like(s, -1.0)[:, None])
+                    d_logits = d_logits.mul_(s[:, None]).to(dtype)
+                    d_hidden[start : start + len(h)] = d_logits @ weight
+                    d_wte += d_logits.t() @ h
+                start += len(h)
+        ctx.save_for_backward(d_hidden, d_wte)
+        return total.float()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        d_hidden, d_wte = cast("tuple[Tensor, Tensor]", ctx.saved_tensors)
+        upstream = grads[0]
+        return d_hidden * upstream, d_wte * upstream, None, None
+
+
+def _nats(logits: Tensor, targets: Tensor) -> Tensor:
+    return F.cross_entropy(logits.float(), targets, reduction="none")
+
+
+def _chunks(*rows: Tensor, n_vocab: int) -> Iterator[tuple[Tensor, ...]]:
+    size = max(1, CHUNK_ELEMENTS // n_vocab)
+    for start in range(0, len(rows[0]), size):
+        yield tuple(x[start : start + size] for x in rows)

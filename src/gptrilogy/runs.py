@@ -1,0 +1,167 @@
+"""The run folder: where everything of one training run lies, and the log of its numbers.
+
+RUN/config.json  environment.json  metrics.jsonl  tokenizer/  data/
+RUN/checkpoints/step-00000100/{manifest.json, config.json, model.safetensors, tokenizer/, train_state/}
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeAlias
+
+from gptrilogy.errors import RunError
+from gptrilogy.files import read_json, write_atomic, write_json
+
+Row: TypeAlias = dict[str, Any]  # one line of metrics.jsonl
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The paths of one run folder."""
+
+    folder: Path
+
+    @property
+    def config_path(self) -> Path:
+        return self.folder / "config.json"
+
+    @property
+    def environment_path(self) -> Path:
+        return self.folder / "environment.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        return self.folder / "tokenizer"
+
+    @property
+    def data_folder(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def checkpoints_folder(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def picture_path(self) -> Path:
+        return self.folder / "loss.png"
+
+    def checkpoint_folder(self, step: int) -> Path:
+        return self.checkpoints_folder / f"step-{step:08d}"
+
+    def holds_a_run(self) -> bool:
+        return self.config_path.exists() or self.checkpoints_folder.exists()
+
+    @classmethod
+    def create(cls, folder: Path, config: Row, environment: Row, *, force: bool = False) -> Self:
+        """Make the folder and write what was asked for; with `force`, a run that it holds is deleted first.
+
+        Raises: RunError where it holds a run already, or cannot be written.
+        """
+        run = cls(folder)
+        if run.holds_a_run():
+            if not force:
+                raise RunError(
+                    f"{folder} already holds a run: `gpt resume {folder}` continues it, --force deletes it and "
+                    "starts afresh, another --out leaves it alone"
+                )
+            run._delete()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(run.environment_path, environment)
+            write_json(run.config_path, config)
+        except OSError as error:
+            raise RunError(f"cannot write the run folder {folder}: {error.strerror}; choose another --out") from None
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """An existing run.
+
+        Raises: RunError where the folder holds none.
+        """
+        run = cls(folder)
+        if not run.config_path.is_file():
+            raise RunError(
+                f"{folder} holds no run (no config.json); make one with `gpt pretrain SOURCE --out {folder}`"
+            )
+        return run
+
+    def config(self) -> Row:
+        return _read(self.config_path)
+
+    def write_config(self, config: Row) -> None:
+        write_json(self.config_path, config)
+
+    def environment(self) -> Row:
+        return _read(self.environment_path)
+
+    @contextmanager
+    def locked(self) -> Generator[None]:
+        """Keep other processes from training in this folder; the lock goes with the process, however it ends.
+
+        Raises: RunError where another process holds it.
+        """
+        descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise RunError(f"another process is training in {self.folder}; wait for it or stop it first") from None
+        finally:
+            os.close(descriptor)
+
+    def _delete(self) -> None:
+        for path in (self.config_path, self.environment_path, self.metrics_path, self.picture_path):
+            path.unlink(missing_ok=True)
+        for folder in (self.checkpoints_folder, self.data_folder, self.tokenizer_folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class MetricsLog:
+    """`metrics.jsonl`, appended a row at a time: the truth about a run, from which every picture is drawn."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("a", encoding="utf-8")
+
+    def append(self, row: Row) -> None:
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_metrics(path: Path) -> list[Row]:
+    """All whole rows; a line cut short by a killed process is left out."""
+    if not path.exists():
+        return []
+    rows: list[Row] = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return rows
+
+
+def cut_metrics(path: Path, step: int) -> None:
+    """Drop the rows after a checkpoint's step, which a resumed run will write again."""
+    kept = [row for row in read_metrics(path) if row.get("step", 0) <= step]
+    write_atomic(path, "".join(json.dumps(row) + "\n" for row in kept).encode())
+
+
+def _read(path: Path) -> Row:
+    try:
+        return read_json(path)
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot read {path}: {error}") from None

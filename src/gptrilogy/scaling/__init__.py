@@ -1,0 +1,1 @@
+"""Arithmetic of size: parameters, FLOPs, memory and time. Needs no torch."""

@@ -1,0 +1,120 @@
+"""GPT-2's tokenizer: byte-level BPE, run in Rust by Hugging Face `tokenizers`. `reference` is its readable twin."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import Any, Self, cast
+
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+
+from gptrilogy.errors import TokenizerError
+from gptrilogy.files import sha256_json
+from gptrilogy.tokenizers.base import END_OF_TEXT, bytes_of, utf8
+from gptrilogy.tokenizers.pieces import pieces
+from gptrilogy.tokenizers.symbols import Pair, to_bytes, vocabulary
+from tokenizers import Tokenizer as Engine
+
+# The engine's own record of a token takes some hundred bytes: few enough at a time, many enough for every core.
+GROUP_CHARS = 1 << 22
+
+
+class ByteLevelBPE:
+    """Ids: the 256 bytes in GPT-2's order, one for each new symbol that `merges` make, `<|endoftext|>` last.
+
+    Every text can be encoded and comes back unchanged. `<|endoftext|>` written in a text is encoded as the
+    characters it is made of: a document cannot end itself.
+
+    Letters and digits are what the engine's Unicode version says they are (16 for `tokenizers` 0.23);
+    a letter younger than that is split off like punctuation.
+
+    Raises: TokenizerError for merges that cannot have been learned one after the other.
+    Source: GPT2 §2.2; openai/gpt-2 `encoder.py`.
+
+    >>> tokenizer = ByteLevelBPE([("h", "e"), ("he", "n"), ("Ġ", "hen")])
+    >>> tokenizer.encode("hen hen"), tokenizer.eot_id, tokenizer.n_vocab
+    ([257, 258], 259, 260)
+    >>> tokenizer.decode([258, 0])
+    ' hen!'
+    >>> tokenizer.decode([260])
+    Traceback (most recent call last):
+    ...
+    gptrilogy.errors.TokenizerError: token id 260 is outside 0..259; were these ids made by another tokenizer?
+    """
+
+    def __init__(self, merges: Iterable[Pair]) -> None:
+        merges = list(merges)
+        ids = vocabulary(merges)
+        self.merges: tuple[Pair, ...] = tuple((left, right) for left, right in merges)
+        self._tokens = (*map(to_bytes, ids), END_OF_TEXT.encode())
+        # <|endoftext|> stays unknown to the engine, which therefore cannot find it in a text.
+        self._engine = Engine(BPE(ids, self.merges))
+        self._engine.pre_tokenizer = ByteLevel(add_prefix_space=False)
+        self.fingerprint = sha256_json(self.definition())
+
+    @property
+    def n_vocab(self) -> int:
+        return len(self._tokens)
+
+    @property
+    def eot_id(self) -> int:
+        return self.n_vocab - 1
+
+    @property
+    def name(self) -> str:
+        return f"byte_bpe-{self.n_vocab}"
+
+    def encode(self, text: str) -> list[int]:
+        return self.encode_batch([text])[0]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text, on every core. Long texts go in pieces, which changes no id."""
+        for text in texts:
+            utf8(text)  # the engine's complaint about a lone surrogate would not say where it is
+        cut = [list(pieces(text)) for text in texts]
+        ids = self._encode_pieces(chain.from_iterable(cut))
+        return [list(chain.from_iterable(islice(ids, len(parts)))) for parts in cut]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return b"".join(map(self.token_bytes, ids)).decode("utf-8", errors="replace")
+
+    def token_bytes(self, token_id: int) -> bytes:
+        return bytes_of(token_id, self._tokens)
+
+    def definition(self) -> dict[str, Any]:
+        return {"kind": "byte_bpe", "merges": [" ".join(pair) for pair in self.merges]}
+
+    @classmethod
+    def from_definition(cls, definition: Mapping[str, Any]) -> Self:
+        """Raises: TokenizerError for unknown or missing fields, and as the class."""
+        if set(definition) != {"kind", "merges"} or definition["kind"] != "byte_bpe":
+            raise TokenizerError(
+                f"a byte_bpe tokenizer has the fields 'kind' and 'merges', got {sorted(definition)!r:.100}"
+            )
+        merges = definition["merges"]
+        if not isinstance(merges, list):
+            raise TokenizerError(f"merges must be a list of strings like 'Ġ t', got {type(merges).__name__}")
+        return cls(_parsed(rank, line) for rank, line in enumerate(cast("list[object]", merges)))
+
+    def _encode_pieces(self, parts: Iterable[str]) -> Iterator[list[int]]:
+        for group in _grouped(parts):
+            for encoding in self._engine.encode_batch_fast(group, add_special_tokens=False):
+                yield encoding.ids
+
+
+def _grouped(parts: Iterable[str]) -> Iterator[list[str]]:
+    group: list[str] = []
+    n_chars = 0
+    for part in parts:
+        group.append(part)
+        n_chars += len(part)
+        if n_chars >= GROUP_CHARS:
+            yield group
+            group, n_chars = [], 0
+    yield group
+
+
+def _parsed(rank: int, line: object) -> Pair:
+    if not isinstance(line, str) or line.count(" ") != 1:
+        raise TokenizerError(f"merge {rank} must be two symbols with a space between, got {line!r:.60}")
+    left, right = line.split(" ")
+    return left, right

@@ -1,0 +1,76 @@
+"""What a pretraining run is: model, tokenizer, data, optimisation. Needs no torch."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from gptrilogy.config import Config
+from gptrilogy.models.config import GPTConfig
+
+
+class DataConfig(Config):
+    """Which text, and how much of it is held out."""
+
+    sources: tuple[str, ...] = Field(default=(), description="files, folders, JSONL, or a packed shard folder")
+    valid: tuple[str, ...] = Field(default=(), description="validation text of its own, instead of a held-out part")
+    valid_fraction: float = Field(
+        default=0.05, gt=0, le=0.5, description="share of the documents held out for validation"
+    )
+    text_field: str = Field(default="text", description="the field of a JSONL line that holds its text")
+
+
+class TrainConfig(Config):
+    """How the model is trained. Lengths are optimizer steps unless their name says tokens."""
+
+    max_steps: int | None = Field(default=None, ge=1, description="optimizer steps; none: from epochs or the budget")
+    epochs: float | None = Field(default=None, gt=0, description="passes over the text, instead of max_steps")
+    batch_size: int = Field(default=32, ge=1, description="sequences an optimizer step")
+    micro_batch_size: int | None = Field(default=None, ge=1, description="sequences at a time; none: by memory")
+    learning_rate: float = Field(default=6e-4, gt=0, description="peak rate")
+    warmup_steps: int = Field(default=0, ge=0, description="linear warm-up")
+    warmup_tokens: int | None = Field(default=None, ge=0, description="the same in tokens, instead of warmup_steps")
+    decay_steps: int | None = Field(default=None, ge=1, description="where the cosine ends; none: at max_steps")
+    decay_tokens: int | None = Field(default=None, ge=1, description="the same in tokens, instead of decay_steps")
+    final_lr_fraction: float = Field(
+        default=0.1, ge=0, le=1, description="of the peak, reached at the end of the cosine"
+    )
+    beta1: float = Field(default=0.9, ge=0, lt=1, description="of Adam")
+    beta2: float = Field(default=0.95, ge=0, lt=1, description="of Adam")
+    epsilon: float = Field(default=1e-8, gt=0, description="of Adam")
+    weight_decay: float = Field(default=0.1, ge=0, description="decoupled, on matrices and embeddings only")
+    grad_clip: float = Field(default=1.0, gt=0, description="largest global gradient norm")
+    precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="auto: what the device does well")
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 ...")
+    valid_every: int = Field(default=100, ge=1, description="steps between validations")
+    valid_windows: int = Field(default=64, ge=1, description="contexts in a validation during training")
+    final_valid_windows: int | None = Field(
+        default=None, ge=1, description="the same at the end; none: all the held-out text"
+    )
+    checkpoint_every: int = Field(default=100, ge=1, description="steps between checkpoints")
+    sample_every: int | None = Field(default=None, ge=1, description="steps between samples; none: three in all")
+
+    @model_validator(mode="after")
+    def _one_unit_each(self) -> Self:
+        if self.max_steps and self.epochs:
+            raise ValueError("give train.max_steps or train.epochs, not both")
+        if self.warmup_steps and self.warmup_tokens:
+            raise ValueError("give train.warmup_steps or train.warmup_tokens, not both")
+        if self.decay_steps and self.decay_tokens:
+            raise ValueError("give train.decay_steps or train.decay_tokens, not both")
+        return self
+
+
+class RunConfig(Config):
+    """Everything that decides the numbers of a run."""
+
+    recipe: str = Field(default="auto", description="the recipe the config came from")
+    budget_s: float | None = Field(default=None, gt=0, description="wall-clock seconds that auto fits the run to")
+    seed: int = Field(
+        default=0, ge=0, lt=2**63, description="of initial weights, data order, dropout and the held-out part"
+    )
+    tokenizer: str = Field(
+        default="byte_bpe", description="byte_bpe (trained on the text), bytes, or a tokenizer's folder"
+    )
+    model: GPTConfig = GPTConfig()
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()

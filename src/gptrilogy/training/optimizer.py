@@ -1,0 +1,34 @@
+"""AdamW over two groups of weights: those that decay and those that do not."""
+
+import torch
+from torch import nn
+
+from gptrilogy.training.config import TrainConfig
+
+
+def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW whose decay falls on matrices and embeddings, and on no bias or gain.
+
+    Source: GPT1 §4.1 (decay on all non-bias and non-gain weights), GPT3 App. B (Adam 0.9/0.95/1e-8, decay 0.1).
+    """
+    named = list(model.named_parameters())
+    groups = [
+        {"params": [(name, p) for name, p in named if p.dim() > 1], "weight_decay": config.weight_decay},
+        {"params": [(name, p) for name, p in named if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    betas = (config.beta1, config.beta2)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas, eps=config.epsilon, fused=True)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def parameters(optimizer: torch.optim.Optimizer) -> dict[str, nn.Parameter]:
+    """The optimizer's weights by the name each has in the model."""
+    return {
+        name: parameter
+        for group in optimizer.param_groups
+        for name, parameter in zip(group["param_names"], group["params"], strict=True)
+    }

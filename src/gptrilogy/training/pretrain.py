@@ -1,0 +1,234 @@
+"""The pretraining loop: one flat function over small parts, all of its state one `TrainState`."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from gptrilogy.checkpoints import best, newest_valid, prune
+from gptrilogy.data.loader import Loader
+from gptrilogy.data.shards import PackedData
+from gptrilogy.devices import pick_device
+from gptrilogy.errors import CheckpointError, DivergedError
+from gptrilogy.models.gpt import GPT
+from gptrilogy.runs import MetricsLog, Row, Run, cut_metrics
+from gptrilogy.training.config import RunConfig, TrainConfig
+from gptrilogy.training.optimizer import set_learning_rate
+from gptrilogy.training.schedule import learning_rate
+from gptrilogy.training.signals import StopRequest
+from gptrilogy.training.state import TrainState, generators, restore_generators
+from gptrilogy.training.validation import validate
+
+MAX_SKIPPED = 3
+
+
+class Reporter(Protocol):
+    """Where a run tells people what it does."""
+
+    def row(self, row: Row) -> None: ...
+    def sample(self, step: int, text: str) -> None: ...
+    def warn(self, message: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a call of `pretrain` ended: the last row logged and the best checkpoint."""
+
+    last_row: Row
+    best_checkpoint: Path | None
+    finished: bool
+
+
+def pretrain(
+    config: RunConfig,
+    run: Run,
+    data: PackedData,
+    reporter: Reporter,
+    stop: StopRequest,
+    *,
+    stop_at: int | None = None,
+    sample: Callable[[GPT], str] | None = None,
+) -> Outcome:
+    """Train until `max_steps`, `stop_at` or a signal, from the newest valid checkpoint of the run or from the seed.
+
+    `config` is resolved: precision, micro-batch size and the end of the decay are set.
+
+    Raises: DivergedError after three steps in a row whose loss or gradient is not finite; CheckpointError; DataError.
+    Source: GPT1 §4.1, GPT3 App. B.
+    """
+    # 1. The state: from a checkpoint where there is one, else from the seed.
+    train, n_ctx = config.train, config.model.n_ctx
+    max_steps = _resolved_steps(train)
+    device = pick_device(train.device)
+    loader = Loader(data.train, n_ctx=n_ctx, seed=config.seed)
+    state = _start(config, run, device, reporter)
+    log = MetricsLog(run.metrics_path)
+    clock = _Clock(state.elapsed_s)
+    end = max_steps if stop_at is None else min(stop_at, max_steps)
+    sample_steps = _sample_steps(train, max_steps)
+    saved_at, row = (state.step if state.step else None), Row(event="train", step=state.step)
+
+    def record(**fields: Any) -> Row:
+        state.elapsed_s = clock.elapsed_s()
+        new = Row(step=state.step, tokens=state.samples * n_ctx, **fields, elapsed_s=round(state.elapsed_s, 3))
+        log.append(new)
+        reporter.row(new)
+        return new
+
+    def save(valid_loss_nats: float | None = None) -> None:
+        state.elapsed_s = clock.elapsed_s()
+        folder = state.save(run, config, valid_loss_nats=valid_loss_nats)
+        prune(run.checkpoints_folder)
+        record(event="checkpoint", path=str(folder.relative_to(run.folder)))
+
+    if state.step:
+        record(event="resume")
+
+    while state.step < end and not stop:
+        # 2. Gradients of one step, a micro-batch at a time; a request to stop drops the step unmade.
+        before = generators()
+        step_start = time.perf_counter()
+        rate = learning_rate(train, step=state.step, tokens_per_step=train.batch_size * n_ctx)
+        loss_nats = accumulate_gradients(state.model, loader, state.samples, train, stop)
+        if loss_nats is None:
+            restore_generators(before)
+            break
+
+        # 3. The update, unless a number is not finite: then no weight and no moment is touched.
+        applied, grad_norm = update(state, rate, loss_nats, train.grad_clip)
+        state.step += 1
+        state.samples += train.batch_size
+        seconds = time.perf_counter() - step_start
+        row = record(
+            event="train",
+            loss_nats=loss_nats,
+            lr=rate,
+            grad_norm=grad_norm,
+            tokens_per_s=round(train.batch_size * n_ctx / seconds, 1),
+            **({} if applied else {"skipped": True}),
+        )
+        _check_finite(state, applied, loss_nats, grad_norm, reporter)
+
+        # 4. What is due at this step: validation, a sample, a checkpoint.
+        last = state.step == max_steps
+        valid_nats: float | None = None
+        if last or state.step % train.valid_every == 0:
+            windows = train.final_valid_windows if last else train.valid_windows
+            with autocast(train, device):
+                found = validate(state.model, data.valid, max_windows=windows)
+            valid_nats = found.loss_nats
+            row = record(event="valid", loss_nats=valid_nats, bits_per_byte=found.bits_per_byte)
+        if sample and state.step in sample_steps:
+            state.model.eval()
+            reporter.sample(state.step, sample(state.model))
+            state.model.train()
+        if last or state.step % train.checkpoint_every == 0:
+            save(valid_nats)
+            saved_at = state.step
+
+    # 5. The end, or an early one that loses nothing.
+    if saved_at != state.step:
+        save()
+    finished = state.step >= max_steps
+    if finished:
+        record(event="end", **{key: row[key] for key in ("loss_nats", "bits_per_byte") if key in row})
+    log.close()
+    return Outcome(row, best(run.checkpoints_folder), finished)
+
+
+def accumulate_gradients(
+    model: GPT, loader: Loader, first_sample: int, train: TrainConfig, stop: StopRequest
+) -> float | None:
+    """Leave in `model` the gradient of the mean loss over one batch, and return that loss in nats a token.
+
+    Each micro-batch counts by its share of the batch's tokens. None where a request to stop came in between.
+    """
+    device = model.wte.weight.device
+    micro = train.micro_batch_size or train.batch_size
+    total = torch.zeros((), device=device)
+    model.train()
+    model.zero_grad(set_to_none=True)
+    for start in range(0, train.batch_size, micro):
+        if stop:
+            return None
+        size = min(micro, train.batch_size - start)
+        ids = loader.batch(first_sample + start, size).to(device)  # (micro, T + 1)
+        with autocast(train, device):
+            loss = model.loss(ids) * (size / train.batch_size)
+        loss.backward()
+        total += loss.detach()
+    return total.item()
+
+
+def update(state: TrainState, rate: float, loss_nats: float, grad_clip: float) -> tuple[bool, float]:
+    """Clip the gradient and take one optimizer step; nothing changes where a number is not finite.
+
+    -> whether the step was taken, and the gradient's norm before clipping.
+    """
+    weights = [p for p in state.model.parameters() if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm([p.grad for p in weights if p.grad is not None])
+    grad_norm = norm.item()
+    finite = torch.isfinite(torch.tensor([loss_nats, grad_norm])).all().item()
+    if finite:
+        torch.nn.utils.clip_grads_with_norm_(weights, grad_clip, norm)
+        set_learning_rate(state.optimizer, rate)
+        state.optimizer.step()
+    return bool(finite), grad_norm
+
+
+def autocast(train: TrainConfig, device: torch.device) -> torch.autocast:
+    """bf16 products where the config asks for them; weights, gradients and sums stay fp32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=train.precision == "bf16")
+
+
+class _Clock:
+    """Seconds of training over all sessions of a run."""
+
+    def __init__(self, before_s: float) -> None:
+        self.start = time.perf_counter() - before_s
+
+    def elapsed_s(self) -> float:
+        return time.perf_counter() - self.start
+
+
+def _start(config: RunConfig, run: Run, device: torch.device, reporter: Reporter) -> TrainState:
+    def on_bad(error: CheckpointError) -> None:
+        reporter.warn(f"{error}; going back to the checkpoint before it")
+
+    folder = newest_valid(run.checkpoints_folder, on_bad)
+    state = TrainState.fresh(config, device) if folder is None else TrainState.restore(folder, config, device)
+    cut_metrics(run.metrics_path, state.step)
+    return state
+
+
+def _resolved_steps(train: TrainConfig) -> int:
+    assert train.max_steps is not None, "pretrain takes a resolved config"
+    return train.max_steps
+
+
+def _sample_steps(train: TrainConfig, max_steps: int) -> set[int]:
+    """Every `sample_every` steps, or early, on the way, and at the end."""
+    if train.sample_every:
+        return {*range(train.sample_every, max_steps + 1, train.sample_every)}
+    return {max(1, max_steps // 20), max(1, max_steps * 2 // 5), max_steps}
+
+
+def _check_finite(state: TrainState, applied: bool, loss_nats: float, grad_norm: float, reporter: Reporter) -> None:
+    """Count skipped steps in a row; the third is the last.
+
+    Raises: DivergedError.
+    """
+    if applied:
+        state.skipped_in_a_row = 0
+        return
+    state.skipped_in_a_row += 1
+    what = f"step {state.step}: loss {loss_nats}, gradient norm {grad_norm}"
+    reporter.warn(f"{what}: not finite, so the step was skipped and no weight changed")
+    if state.skipped_in_a_row >= MAX_SKIPPED:
+        raise DivergedError(
+            f"{MAX_SKIPPED} steps in a row were not finite ({what}); lower --train.learning-rate or "
+            "--train.grad-clip, or use --train.precision fp32, and start again from the last checkpoint"
+        )

@@ -1,0 +1,133 @@
+"""What a person sees of a run, on stderr: one line that renews itself on a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+from typing import TextIO
+
+from gptrilogy.runs import Row
+
+QUIET_S = 10.0  # between progress lines where the stream is not a terminal
+LIVELY_S = 0.2
+
+
+class ConsoleReporter:
+    """Notes, warnings, samples and progress; `pretrain.Reporter` for people.
+
+    The time left is worked out anew from the last steps, so a machine that becomes busy shows at once.
+    """
+
+    def __init__(self, *, stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stderr
+        self.max_steps = 0
+        self.flops_per_token = 0
+        self.ceiling_flops = 0.0
+        self._lively = self.stream.isatty()
+        self._shown_at = 0.0
+        self._line_open = False
+        self._pace: _Pace | None = None
+        self._bits_per_byte: float | None = None
+
+    def expect(self, *, max_steps: int, flops_per_token: int, ceiling_flops: float) -> None:
+        """What the run is measured against: its length, and the machine's matrix ceiling."""
+        self.max_steps, self.flops_per_token, self.ceiling_flops = max_steps, flops_per_token, ceiling_flops
+
+    def note(self, message: str) -> None:
+        self._print(message)
+
+    def warn(self, message: str) -> None:
+        self._print(f"warning: {message}")
+
+    def passing(self, message: str) -> None:
+        """A note that the next one replaces on a terminal, and that other streams see now and then."""
+        now = time.monotonic()
+        if now - self._shown_at >= (LIVELY_S if self._lively else QUIET_S):
+            self._shown_at = now
+            self._show(message)
+
+    def sample(self, step: int, text: str) -> None:
+        body = "\n".join(f"  | {line}" for line in text.splitlines())
+        self._print(f"what the model writes after step {step:,}:\n{body}")
+
+    def row(self, row: Row) -> None:
+        match row["event"]:
+            case "train":
+                self._pace = self._pace or _Pace(row)
+                self._pace.update(row)
+                self.passing(self._progress(row))
+            case "valid":
+                self._bits_per_byte = row["bits_per_byte"]
+                self._print(
+                    f"step {row['step']:,}: held-out loss {row['loss_nats']:.4f} nats a token, "
+                    f"{row['bits_per_byte']:.4f} bits a byte, after {duration(row['elapsed_s'])}"
+                )
+            case "resume":
+                self._print(f"continuing after step {row['step']:,} ({row['tokens']:,} tokens)")
+            case _:
+                pass
+
+    def _progress(self, row: Row) -> str:
+        assert self._pace is not None
+        rate = self._pace.tokens_per_s
+        parts = [f"step {row['step']:,}/{self.max_steps:,}"]
+        parts.append("loss not finite" if row["loss_nats"] is None else f"loss {row['loss_nats']:.3f}")
+        parts.append(f"{rate:,.0f} tokens/s")
+        if self.ceiling_flops:
+            share = rate * self.flops_per_token / self.ceiling_flops
+            parts.append(f"{share:.0%} of {self.ceiling_flops / 1e9:,.0f} GFLOP/s")
+        parts.append(f"{duration((self.max_steps - row['step']) * self._pace.step_s)} left")
+        return "  ".join(parts)
+
+    def _print(self, message: str) -> None:
+        self._clear()
+        print(message, file=self.stream, flush=True)
+
+    def _show(self, message: str) -> None:
+        if not self._lively:
+            print(message, file=self.stream, flush=True)
+            return
+        self._clear()
+        print(message, end="", file=self.stream, flush=True)
+        self._line_open = True
+
+    def _clear(self) -> None:
+        if self._line_open:
+            print("\r\x1b[2K", end="", file=self.stream)
+            self._line_open = False
+
+
+class _Pace:
+    """Wall-clock seconds of a step, what lies between steps included, over about the last fifty."""
+
+    MEMORY = 50
+
+    def __init__(self, row: Row) -> None:
+        self.step_s = 0.0
+        self.tokens_per_s = float(row["tokens_per_s"])
+        self._count = 0
+        self._last = row
+
+    def update(self, row: Row) -> None:
+        steps = row["step"] - self._last["step"]
+        if steps > 0:
+            self._count = min(self._count + 1, self.MEMORY)
+            step_s = (row["elapsed_s"] - self._last["elapsed_s"]) / steps
+            self.step_s += (step_s - self.step_s) / self._count
+            self.tokens_per_s += (row["tokens_per_s"] - self.tokens_per_s) / self._count
+        self._last = row
+
+
+def duration(seconds: float) -> str:
+    """A length of time as a person says it.
+
+    >>> [duration(s) for s in (4.2, 75, 4000, 200_000)]
+    ['4 s', '1 min 15 s', '1 h 07 min', '2 d 7 h']
+    """
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 86_400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    days, hours = whole // 86_400, whole % 86_400 // 3600
+    return f"{days:,} d {hours} h"

@@ -1,0 +1,127 @@
+"""All that a training loop knows, so that it can be written down and taken up again bit for bit."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from gptrilogy.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
+from gptrilogy.config import parse
+from gptrilogy.errors import CheckpointError
+from gptrilogy.models.gpt import GPT
+from gptrilogy.runs import Run
+from gptrilogy.training.config import RunConfig
+from gptrilogy.training.optimizer import build_optimizer, parameters
+
+
+@dataclass(slots=True)
+class TrainState:
+    """The model, its optimizer, and how far the run has come. Data order follows from `samples` alone."""
+
+    model: GPT
+    optimizer: torch.optim.AdamW
+    step: int = 0
+    samples: int = 0
+    skipped_in_a_row: int = 0
+    elapsed_s: float = 0.0
+
+    @classmethod
+    def fresh(cls, config: RunConfig, device: torch.device) -> Self:
+        """Initial weights from the seed; the global generator (dropout) starts from it too."""
+        torch.manual_seed(config.seed)
+        model = GPT(config.model, torch.Generator().manual_seed(config.seed)).to(device)
+        return cls(model, build_optimizer(model, config.train))
+
+    @classmethod
+    def restore(cls, folder: Path, config: RunConfig, device: torch.device) -> Self:
+        """The state as `save` wrote it.
+
+        Raises: CheckpointError where a file is damaged or belongs to another model.
+        """
+        checkpoint = read_checkpoint(folder)
+        model = load_model(checkpoint, device)
+        optimizer = build_optimizer(model, config.train)
+        restore_optimizer(optimizer, checkpoint.train_tensors)
+        restore_generators(checkpoint.train_tensors)
+        try:
+            return cls(model, optimizer, **checkpoint.train_values)
+        except TypeError:
+            raise CheckpointError(
+                f"{folder} was written by another version: its training state has other fields"
+            ) from None
+
+    def save(self, run: Run, config: RunConfig, *, valid_loss_nats: float | None) -> Path:
+        """Write a checkpoint of this step into the run.
+
+        Raises: CheckpointError where the disk is full or cannot be written.
+        """
+        folder = run.checkpoint_folder(self.step)
+        tensors = optimizer_tensors(self.optimizer) | generators()
+        values: dict[str, Any] = {
+            "step": self.step,
+            "samples": self.samples,
+            "skipped_in_a_row": self.skipped_in_a_row,
+            "elapsed_s": self.elapsed_s,
+        }
+        checkpoint = Checkpoint(config.model_dump(mode="json"), self.model.state_dict(), tensors, values)
+        summary = {"step": self.step, "valid_loss_nats": valid_loss_nats}
+        write_checkpoint(folder, checkpoint, tokenizer=run.tokenizer_folder, summary=summary)
+        return folder
+
+
+def load_model(checkpoint: Checkpoint, device: torch.device) -> GPT:
+    """The model of a checkpoint.
+
+    Raises: CheckpointError where tensors are missing, left over, or of another shape than the config says.
+    """
+    config = parse(RunConfig, checkpoint.config).model
+    with torch.device("meta"):
+        model = GPT(config)
+    expected = {name: tuple(p.shape) for name, p in model.state_dict().items()}
+    found = {name: tuple(t.shape) for name, t in checkpoint.model.items()}
+    if expected != found:
+        odd = next(name for name in sorted({*expected, *found}) if expected.get(name) != found.get(name))
+        raise CheckpointError(
+            f"the weights do not fit the config: {odd} has shape {found.get(odd)}, expected {expected.get(odd)}"
+        )
+    model.load_state_dict(dict(checkpoint.model), assign=True)
+    for parameter in model.parameters():
+        parameter.requires_grad_()
+    return model.to(device)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's tensors, named `optimizer.WEIGHT.QUANTITY`."""
+    return {
+        f"optimizer.{name}.{key}": value
+        for name, parameter in parameters(optimizer).items()
+        for key, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: "dict[str, Tensor] | Any") -> None:
+    """Put back what `optimizer_tensors` gave."""
+    by_name = parameters(optimizer)
+    for full_name, tensor in tensors.items():
+        if full_name.startswith("optimizer."):
+            name, _, key = full_name.removeprefix("optimizer.").rpartition(".")
+            parameter = by_name[name]
+            place = tensor.device if key == "step" else parameter.device
+            optimizer.state[parameter][key] = tensor.to(place)
+
+
+def generators() -> dict[str, Tensor]:
+    """The state of every random generator training draws from."""
+    states = {"generator.cpu": torch.get_rng_state()}
+    if torch.cuda.is_initialized():
+        states["generator.cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def restore_generators(tensors: "dict[str, Tensor] | Any") -> None:
+    """Put back what `generators` gave."""
+    torch.set_rng_state(tensors["generator.cpu"])
+    if "generator.cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["generator.cuda"])

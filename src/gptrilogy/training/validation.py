@@ -1,0 +1,59 @@
+"""Loss on held-out text, per token and per byte."""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gptrilogy.data.loader import valid_windows
+from gptrilogy.data.shards import Tokens
+from gptrilogy.models.gpt import GPT
+
+BATCH_TOKENS = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Mean loss in nats a token, and the same in bits a byte of the text, which no tokenizer can flatter."""
+
+    loss_nats: float
+    bits_per_byte: float
+
+
+@torch.no_grad()
+def validate(model: GPT, tokens: Tokens, *, max_windows: int | None = None) -> Validation:
+    """Score held-out text in windows that overlap by half a context, every token once.
+
+    The end-of-text tokens are scored too, and counted against the bytes of the text alone.
+    """
+    n_ctx = model.config.n_ctx
+    windows = valid_windows(tokens, n_ctx, stride=max(1, n_ctx // 2), max_windows=max_windows)
+    training = model.training
+    model.eval()
+    total, count = 0.0, 0
+    for ids, n_skip in _batches(windows, max(1, BATCH_TOKENS // n_ctx)):
+        nats = model.token_nats(ids.to(model.wte.weight.device))  # (B, T)
+        for row, skip in zip(nats, n_skip, strict=True):
+            total += row[skip:].sum(dtype=torch.float64).item()
+            count += len(row) - skip
+    model.train(training)
+    loss_nats = total / count
+    return Validation(loss_nats, loss_nats / math.log(2) * len(tokens) / tokens.text_bytes)
+
+
+def _batches(windows: Iterable[tuple[Tensor, int]], size: int) -> Iterator[tuple[Tensor, list[int]]]:
+    """Stack windows of one length, at most `size` at a time."""
+    held: list[tuple[Tensor, int]] = []
+    for window in windows:
+        if held and (len(held) == size or len(held[0][0]) != len(window[0])):
+            yield _stack(held)
+            held = []
+        held.append(window)
+    if held:
+        yield _stack(held)
+
+
+def _stack(windows: list[tuple[Tensor, int]]) -> tuple[Tensor, list[int]]:
+    return torch.stack([ids for ids, _ in windows]), [skip for _, skip in windows]

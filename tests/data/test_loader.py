@@ -1,0 +1,127 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gptrilogy.data.loader import Loader, valid_windows
+from gptrilogy.data.tokens import Tokens
+from gptrilogy.errors import ConfigError, DataError
+
+EOT = 10_000
+
+
+def counting(n: int) -> Tokens:
+    """A text whose tokens are their own places, in shards of seven."""
+    ids = np.arange(n, dtype=np.uint16)
+    return Tokens([ids[start : start + 7] for start in range(0, n, 7)], eot_id=EOT)
+
+
+def test_a_batch_holds_windows_of_the_ring() -> None:
+    batch = Loader(counting(100), n_ctx=8, seed=0).batch(5, 4)
+    assert batch.dtype == torch.int64
+    assert batch.shape == (4, 9)
+    assert torch.equal(batch, (batch[:, :1] + torch.arange(9)) % 100)
+
+
+@settings(max_examples=30, deadline=None)
+@given(first=st.integers(0, 10**12), size=st.integers(1, 20), seed=st.integers())
+def test_a_sample_depends_on_the_seed_and_its_number_alone(first: int, size: int, seed: int) -> None:
+    tokens = counting(100)
+    loader = Loader(tokens, n_ctx=8, seed=seed)
+    alone = [Loader(tokens, n_ctx=8, seed=seed).batch(sample, 1) for sample in range(first, first + size)]
+    assert torch.equal(loader.batch(first, size), torch.cat(alone))
+
+
+@settings(deadline=None)
+@given(n=st.integers(2, 300), n_ctx=st.integers(1, 40), epoch=st.integers(0, 1000), seed=st.integers(0, 5))
+def test_an_epoch_predicts_every_token_once_but_for_a_remainder(n: int, n_ctx: int, epoch: int, seed: int) -> None:
+    if n < n_ctx + 1:
+        return
+    loader = Loader(counting(n), n_ctx=n_ctx, seed=seed)
+    targets = Counter(loader.batch(epoch * loader.epoch_samples, loader.epoch_samples)[:, 1:].flatten().tolist())
+    assert set(targets.values()) == {1}
+    assert n - len(targets) < n_ctx
+
+
+def test_epochs_differ_in_order_and_in_where_they_cut() -> None:
+    loader = Loader(counting(1000), n_ctx=10, seed=0)
+    starts = [loader.starts(epoch * 100, 100).astype(int) for epoch in range(20)]
+    assert len({tuple(epoch) for epoch in starts}) == 20
+    assert len({epoch[0] % 10 for epoch in starts}) > 5
+    orders = {tuple(np.argsort((epoch - epoch.min()) // 10)) for epoch in starts}
+    assert len(orders) == 20
+
+
+def test_seeds_differ() -> None:
+    batches = [tuple(Loader(counting(1000), n_ctx=10, seed=seed).starts(0, 5).tolist()) for seed in range(-5, 5)]
+    assert len(set(batches)) == 10
+
+
+def test_the_order_is_the_same_for_ever() -> None:
+    assert Loader(counting(1000), n_ctx=10, seed=1337).starts(97, 6).tolist() == [441, 211, 31, 368, 978, 998]
+
+
+def test_over_many_epochs_windows_begin_everywhere_alike() -> None:
+    loader = Loader(counting(60), n_ctx=20, seed=3)
+    counts = np.bincount(loader.starts(0, 30_000).astype(int), minlength=60)
+    # Three starts of an epoch share one draw, so the offsets modulo 20 are the independent draws, ten thousand of them.
+    offsets = counts.reshape(3, 20).sum(0) / 3
+    # 19 degrees of freedom: a fair draw goes past 43.8 with p = 0.001.
+    assert ((offsets - 500) ** 2).sum() / 500 < 43.8
+
+
+def test_epochs_are_counted_in_fractions() -> None:
+    loader = Loader(counting(100), n_ctx=10, seed=0)
+    assert [loader.epoch_of(sample) for sample in (0, 5, 10, 25)] == [0, 0.5, 1, 2.5]
+
+
+@pytest.mark.parametrize("n", [0, 1, 8])
+def test_text_shorter_than_a_window_is_refused(n: int) -> None:
+    with pytest.raises(
+        DataError, match=rf"has {n} tokens, .* n_ctx \+ 1 = 9: give more text, or a smaller --model.n-ctx"
+    ):
+        Loader(counting(n), n_ctx=8, seed=0)
+    assert Loader(counting(9), n_ctx=8, seed=0).batch(0, 3).shape == (3, 9)
+
+
+@given(n=st.integers(1, 120), n_ctx=st.integers(1, 30), data=st.data())
+def test_validation_scores_every_token_once_and_in_order(n: int, n_ctx: int, data: st.DataObject) -> None:
+    stride = data.draw(st.integers(1, n_ctx) | st.none())
+    scored: list[int] = []
+    for ids, n_skip in valid_windows(counting(n), n_ctx, stride=stride):
+        assert ids.dtype == torch.int64
+        assert 2 <= len(ids) <= n_ctx + 1
+        assert ids[0] == (EOT if ids[1] == 0 else ids[1] - 1)
+        assert n_skip < len(ids) - 1
+        scored += ids[1:].tolist()[n_skip:]
+    assert scored == list(range(n))
+
+
+def test_context_before_a_scored_token_is_at_least_what_the_stride_leaves() -> None:
+    skips = [n_skip for _, n_skip in valid_windows(counting(100), 20, stride=10)]
+    assert skips == [0, *[10] * (len(skips) - 1)]
+
+
+@given(n=st.integers(1, 200), max_windows=st.integers(1, 30))
+def test_a_part_of_the_windows_is_even_and_fixed(n: int, max_windows: int) -> None:
+    whole = [ids.tolist() for ids, _ in valid_windows(counting(n), 8)]
+    part = [ids.tolist() for ids, _ in valid_windows(counting(n), 8, max_windows=max_windows)]
+    assert len(part) == min(max_windows, len(whole))
+    places = [whole.index(ids) for ids in part]
+    gaps = np.diff([*places, len(whole)])
+    assert places[0] == 0
+    assert gaps.min() >= 1
+    assert gaps.max() - gaps.min() <= 1
+
+
+def test_validation_that_cannot_be_is_refused_at_once() -> None:
+    with pytest.raises(DataError, match="no validation text: give more text, or a file of its own with --valid"):
+        valid_windows(counting(0), 8)
+    for stride in (0, 9):
+        with pytest.raises(ConfigError, match=rf"1\.\.n_ctx = 8, got {stride}"):
+            valid_windows(counting(9), 8, stride=stride)
+    with pytest.raises(ConfigError, match="at least 1, got 0"):
+        valid_windows(counting(9), 8, max_windows=0)
