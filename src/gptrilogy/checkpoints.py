@@ -115,8 +115,10 @@ def best(checkpoints: Path) -> Path | None:
     """The checkpoint of least validation loss; where none was validated, the last."""
     folders = checkpoint_folders(checkpoints)
     losses = {folder: manifest(folder).get("valid_loss_nats") for folder in folders}
-    validated = [folder for folder in folders if losses[folder] is not None]
-    return min(validated, key=lambda folder: losses[folder], default=folders[-1] if folders else None)
+    validated = [(float(loss), folder) for folder, loss in losses.items() if loss is not None]
+    if validated:
+        return min(validated)[1]
+    return folders[-1] if folders else None
 
 
 def prune(checkpoints: Path, *, keep_last: int = 2) -> None:
@@ -139,7 +141,7 @@ def read_tensors(path: Path) -> "dict[str, Tensor]":
     Raises: CheckpointError where it is not one.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariableType]
 
     try:
         return load_file(path)
@@ -149,7 +151,7 @@ def read_tensors(path: Path) -> "dict[str, Tensor]":
 
 def _write_tensors(path: Path, tensors: "Mapping[str, Tensor]") -> None:
     from safetensors import SafetensorError
-    from safetensors.torch import save_file
+    from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
 
     try:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)

@@ -16,27 +16,28 @@ HELP = """GPT-1, GPT-2 and GPT-3 as one working system: from a folder of text to
 
 Start here:
 
-    gpt demo                                          watch a model learn to speak, in six minutes
-    gpt pretrain novels/ --out runs/novels            train on your own text, for ten minutes
-    gpt generate runs/novels --prompt "It was"        let it continue a sentence
+    gpt demo                                   watch a model learn to speak
+    gpt pretrain novels/ --out runs/novels     train on your own text, 10 min
+    gpt generate runs/novels --prompt "It"     let it continue a sentence
 
-Results go to stdout, progress and warnings to stderr. Exit codes: 0 done, 1 could not be done, 2 wrong command or
-config, 130 after Ctrl-C, 143 after SIGTERM. --traceback after any command shows where an error arose.
+Results go to stdout, progress and warnings to stderr. Exit codes: 0 done,
+1 could not be done, 2 wrong command or config, 130 after Ctrl-C and 143 after
+SIGTERM, both after saving. --traceback shows where an error arose.
 """
 
 app = App(name="gpt", help=HELP, help_format="plaintext", version=__version__)
-app.command("gptrilogy.demo:demo", name="demo", help="Train a GPT on presidential messages before your eyes.")
-app.command("gptrilogy.cli.plan:plan", name="plan", help="What a model or a run would cost, and what to expect of it.")
-app.command("gptrilogy.cli.pretrain:pretrain", name="pretrain", help="Train a GPT on text.")
-app.command("gptrilogy.cli.resume:resume", name="resume", help="Continue a stopped run, to the same bits.")
-app.command("gptrilogy.cli.generate:generate", name="generate", help="Let a model continue a text.")
+app.command("gptrilogy.demo:demo", name="demo")
+app.command("gptrilogy.cli.plan:plan", name="plan")
+app.command("gptrilogy.cli.pretrain:pretrain", name="pretrain")
+app.command("gptrilogy.cli.resume:resume", name="resume")
+app.command("gptrilogy.cli.generate:generate", name="generate")
 
 tokenizer = App(
     name="tokenizer", help="Train a tokenizer, and turn text into token ids and back.", help_format="plaintext"
 )
-tokenizer.command("gptrilogy.cli.tokenizer:train", name="train", help="Train a byte-level BPE on text.")
-tokenizer.command("gptrilogy.cli.tokenizer:encode", name="encode", help="Lines of text to lists of token ids.")
-tokenizer.command("gptrilogy.cli.tokenizer:decode", name="decode", help="Lists of token ids to lines of text.")
+tokenizer.command("gptrilogy.cli.tokenizer:train", name="train")
+tokenizer.command("gptrilogy.cli.tokenizer:encode", name="encode")
+tokenizer.command("gptrilogy.cli.tokenizer:decode", name="decode")
 app.command(tokenizer)
 
 

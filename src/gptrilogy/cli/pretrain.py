@@ -75,6 +75,7 @@ def pretrain(
 
     from gptrilogy.cli import launch
     from gptrilogy.cli.output import print_json
+    from gptrilogy.devices import describe
     from gptrilogy.runs import Run
     from gptrilogy.training.progress import ConsoleReporter
 
@@ -82,12 +83,12 @@ def pretrain(
     asked = requested.model_dump(mode="json", exclude_unset=True)
     if dry_run or out is None:
         with tempfile.TemporaryDirectory() as folder:
-            run = Run.create(Path(folder) / "run", asked, launch.environment())
+            run = Run.create(Path(folder) / "run", asked, describe())
             prepared = launch.prepare_run(requested, run, reporter, started_at=started_at)
             launch.show_plan(prepared, reporter)
             print_json(prepared.config.model_dump(mode="json"))
         return
-    run = Run.create(out, asked, launch.environment(), force=force)
+    run = Run.create(out, asked, describe(), force=force)
     with run.locked():
         prepared = launch.prepare_run(requested, run, reporter, started_at=started_at)
         run.write_config(prepared.config.model_dump(mode="json"))

@@ -11,5 +11,5 @@ class Sampling(Config):
     temperature: float = Field(default=1.0, ge=0, le=100, description="0: always the most likely token")
     top_k: int | None = Field(default=None, ge=1, description="only the k most likely tokens, ties kept")
     top_p: float = Field(
-        1.0, gt=0, le=1, description="only the most likely tokens that together reach this probability"
+        default=1.0, gt=0, le=1, description="only the most likely tokens that together reach this probability"
     )

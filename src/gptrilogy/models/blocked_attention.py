@@ -53,10 +53,10 @@ class _BlockedAttention(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         q, k, v, y, *kept = cast("tuple[Tensor, ...]", ctx.saved_tensors)
-        shape, (T, D) = grads[0].shape, q.shape[1:]
-        dy = grads[0].reshape(q.shape)
+        shape, (T, D) = grad_outputs[0].shape, q.shape[1:]
+        dy = grad_outputs[0].reshape(q.shape)
         row_sums = (dy * y).sum(-1, keepdim=True)  # (BH, T, 1)
         dq, dk, dv = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
         blocks = iter(kept)

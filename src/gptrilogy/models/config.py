@@ -23,7 +23,7 @@ class GPTConfig(Config):
     n_head: int = Field(default=12, ge=1, description="attention heads a layer; must divide n_embd")
     n_layer: int = Field(default=12, ge=1, description="blocks")
     norm: Literal["pre", "post"] = Field(
-        "pre", description="layer norm before each sub-block (GPT-2, 3) or after (GPT-1)"
+        default="pre", description="layer norm before each sub-block (GPT-2, 3) or after (GPT-1)"
     )
     final_norm: bool = Field(default=True, description="ln_f after the last block (GPT-2, 3)")
     dropout: float = Field(
@@ -31,7 +31,7 @@ class GPTConfig(Config):
     )
     init_std: float = Field(default=0.02, gt=0, description="standard deviation of initial weights")
     position_init_std: float = Field(
-        0.01, gt=0, description="the same for positions: 0.02 in GPT-1, 0.01 in GPT-2's code"
+        default=0.01, gt=0, description="the same for positions: 0.02 in GPT-1, 0.01 in GPT-2's code"
     )
     scale_residual_init: bool = Field(
         default=True, description="c_proj weights start smaller by 1/sqrt(2 n_layer) (GPT-2, 3)"

@@ -74,9 +74,9 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         d_hidden, d_wte = cast("tuple[Tensor, Tensor]", ctx.saved_tensors)
-        upstream = grads[0]
+        upstream = grad_outputs[0]
         return d_hidden * upstream, d_wte * upstream, None, None
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
+from tokenizers import Tokenizer as Engine
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel, FixedLength
 from tokenizers.pre_tokenizers import Sequence as Chain
@@ -14,7 +15,6 @@ from gptrilogy.tokenizers.base import utf8
 from gptrilogy.tokenizers.byte_bpe import ByteLevelBPE
 from gptrilogy.tokenizers.pieces import pieces
 from gptrilogy.tokenizers.symbols import MAX_TOKEN_BYTES
-from tokenizers import Tokenizer as Engine
 
 MIN_N_VOCAB = 257  # the bytes and <|endoftext|>
 

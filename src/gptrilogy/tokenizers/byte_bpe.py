@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Self, cast
 
+from tokenizers import Tokenizer as Engine
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
@@ -12,7 +13,6 @@ from gptrilogy.files import sha256_json
 from gptrilogy.tokenizers.base import END_OF_TEXT, bytes_of, utf8
 from gptrilogy.tokenizers.pieces import pieces
 from gptrilogy.tokenizers.symbols import Pair, to_bytes, vocabulary
-from tokenizers import Tokenizer as Engine
 
 # The engine's own record of a token takes some hundred bytes: few enough at a time, many enough for every core.
 GROUP_CHARS = 1 << 22

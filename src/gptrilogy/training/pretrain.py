@@ -1,5 +1,6 @@
 """The pretraining loop: one flat function over small parts, all of its state one `TrainState`."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from gptrilogy.training.optimizer import set_learning_rate
 from gptrilogy.training.schedule import learning_rate
 from gptrilogy.training.signals import StopRequest
 from gptrilogy.training.state import TrainState, generators, restore_generators
-from gptrilogy.training.validation import validate
+from gptrilogy.training.validation import Validation, validate
 
 MAX_SKIPPED = 3
 
@@ -54,43 +55,24 @@ def pretrain(
 ) -> Outcome:
     """Train until `max_steps`, `stop_at` or a signal, from the newest valid checkpoint of the run or from the seed.
 
-    `config` is resolved: precision, micro-batch size and the end of the decay are set.
+    `config` is resolved: steps, precision, micro-batch size and the end of the decay are set.
 
     Raises: DivergedError after three steps in a row whose loss or gradient is not finite; CheckpointError; DataError.
     Source: GPT1 §4.1, GPT3 App. B.
     """
     # 1. The state: from a checkpoint where there is one, else from the seed.
     train, n_ctx = config.train, config.model.n_ctx
-    max_steps = _resolved_steps(train)
+    max_steps = train.max_steps or 0
     device = pick_device(train.device)
     loader = Loader(data.train, n_ctx=n_ctx, seed=config.seed)
     state = _start(config, run, device, reporter)
-    log = MetricsLog(run.metrics_path)
-    clock = _Clock(state.elapsed_s)
+    journal = _Journal(config, run, state, reporter)
+    sample_steps = _sample_steps(train, max_steps) if sample else set[int]()
     end = max_steps if stop_at is None else min(stop_at, max_steps)
-    sample_steps = _sample_steps(train, max_steps)
-    saved_at, row = (state.step if state.step else None), Row(event="train", step=state.step)
-
-    def record(**fields: Any) -> Row:
-        state.elapsed_s = clock.elapsed_s()
-        new = Row(step=state.step, tokens=state.samples * n_ctx, **fields, elapsed_s=round(state.elapsed_s, 3))
-        log.append(new)
-        reporter.row(new)
-        return new
-
-    def save(valid_loss_nats: float | None = None) -> None:
-        state.elapsed_s = clock.elapsed_s()
-        folder = state.save(run, config, valid_loss_nats=valid_loss_nats)
-        prune(run.checkpoints_folder)
-        record(event="checkpoint", path=str(folder.relative_to(run.folder)))
-
-    if state.step:
-        record(event="resume")
 
     while state.step < end and not stop:
-        # 2. Gradients of one step, a micro-batch at a time; a request to stop drops the step unmade.
-        before = generators()
-        step_start = time.perf_counter()
+        # 2. Gradients of one step, a micro-batch at a time; a request to stop leaves the step unmade.
+        before, started = generators(), time.perf_counter()
         rate = learning_rate(train, step=state.step, tokens_per_step=train.batch_size * n_ctx)
         loss_nats = accumulate_gradients(state.model, loader, state.samples, train, stop)
         if loss_nats is None:
@@ -101,42 +83,29 @@ def pretrain(
         applied, grad_norm = update(state, rate, loss_nats, train.grad_clip)
         state.step += 1
         state.samples += train.batch_size
-        seconds = time.perf_counter() - step_start
-        row = record(
-            event="train",
-            loss_nats=loss_nats,
-            lr=rate,
-            grad_norm=grad_norm,
-            tokens_per_s=round(train.batch_size * n_ctx / seconds, 1),
-            **({} if applied else {"skipped": True}),
-        )
+        journal.train(loss_nats, rate, grad_norm, applied=applied, seconds=time.perf_counter() - started)
         _check_finite(state, applied, loss_nats, grad_norm, reporter)
 
         # 4. What is due at this step: validation, a sample, a checkpoint.
         last = state.step == max_steps
-        valid_nats: float | None = None
+        found: Validation | None = None
         if last or state.step % train.valid_every == 0:
-            windows = train.final_valid_windows if last else train.valid_windows
             with autocast(train, device):
+                windows = train.final_valid_windows if last else train.valid_windows
                 found = validate(state.model, data.valid, max_windows=windows)
-            valid_nats = found.loss_nats
-            row = record(event="valid", loss_nats=valid_nats, bits_per_byte=found.bits_per_byte)
+            journal.record("valid", loss_nats=found.loss_nats, bits_per_byte=found.bits_per_byte)
         if sample and state.step in sample_steps:
-            state.model.eval()
             reporter.sample(state.step, sample(state.model))
-            state.model.train()
         if last or state.step % train.checkpoint_every == 0:
-            save(valid_nats)
-            saved_at = state.step
+            journal.save(found)
 
     # 5. The end, or an early one that loses nothing.
-    if saved_at != state.step:
-        save()
+    journal.save(None)
     finished = state.step >= max_steps
     if finished:
-        record(event="end", **{key: row[key] for key in ("loss_nats", "bits_per_byte") if key in row})
-    log.close()
-    return Outcome(row, best(run.checkpoints_folder), finished)
+        journal.record("end")
+    journal.close()
+    return Outcome(journal.last_row, best(run.checkpoints_folder), finished)
 
 
 def accumulate_gradients(
@@ -184,14 +153,47 @@ def autocast(train: TrainConfig, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=train.precision == "bf16")
 
 
-class _Clock:
-    """Seconds of training over all sessions of a run."""
+class _Journal:
+    """Writes down what happens: rows to the log and the reporter, states to checkpoints."""
 
-    def __init__(self, before_s: float) -> None:
-        self.start = time.perf_counter() - before_s
+    def __init__(self, config: RunConfig, run: Run, state: TrainState, reporter: Reporter) -> None:
+        self.config, self.run, self.state, self.reporter = config, run, state, reporter
+        self.last_row: Row = {}
+        self._log = MetricsLog(run.metrics_path)
+        self._begun = time.perf_counter() - state.elapsed_s  # seconds count over all sessions of the run
+        self._saved_at = state.step or None
+        if state.step:
+            self.record("resume")
 
-    def elapsed_s(self) -> float:
-        return time.perf_counter() - self.start
+    def record(self, event: str, **fields: Any) -> Row:
+        self.state.elapsed_s = round(time.perf_counter() - self._begun, 3)
+        place = {"step": self.state.step, "tokens": self.state.samples * self.config.model.n_ctx}
+        row = {"event": event, **place, **fields, "elapsed_s": self.state.elapsed_s}
+        self._log.append(row)
+        self.reporter.row(row)
+        if event in ("train", "valid", "resume"):
+            self.last_row = row
+        return row
+
+    def train(self, loss_nats: float, rate: float, grad_norm: float, *, applied: bool, seconds: float) -> None:
+        tokens_per_s = round(self.config.train.batch_size * self.config.model.n_ctx / seconds, 1)
+        numbers: dict[str, Any] = {"loss_nats": loss_nats, "lr": rate, "grad_norm": grad_norm}
+        if not applied:  # JSON has no NaN
+            numbers = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+            numbers["skipped"] = True
+        self.record("train", **numbers, tokens_per_s=tokens_per_s)
+
+    def save(self, found: Validation | None) -> None:
+        """Write a checkpoint, unless this very step has one; the best and the last two are kept."""
+        if self._saved_at == self.state.step:
+            return
+        folder = self.state.save(self.run, self.config, valid_loss_nats=found.loss_nats if found else None)
+        prune(self.run.checkpoints_folder)
+        self._saved_at = self.state.step
+        self.record("checkpoint", path=str(folder.relative_to(self.run.folder)))
+
+    def close(self) -> None:
+        self._log.close()
 
 
 def _start(config: RunConfig, run: Run, device: torch.device, reporter: Reporter) -> TrainState:
@@ -202,11 +204,6 @@ def _start(config: RunConfig, run: Run, device: torch.device, reporter: Reporter
     state = TrainState.fresh(config, device) if folder is None else TrainState.restore(folder, config, device)
     cut_metrics(run.metrics_path, state.step)
     return state
-
-
-def _resolved_steps(train: TrainConfig) -> int:
-    assert train.max_steps is not None, "pretrain takes a resolved config"
-    return train.max_steps
 
 
 def _sample_steps(train: TrainConfig, max_steps: int) -> set[int]:
