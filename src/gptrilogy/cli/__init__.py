@@ -1,4 +1,4 @@
-"""The command `gpt`: verbs, each in a module that is imported only when it is called."""
+"""The command `gpt`: verbs, each in a module of its own that imports torch only when it begins to work."""
 
 import signal
 import sys
@@ -10,9 +10,16 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 
 from gptrilogy import __version__
+from gptrilogy.cli import tokenizer as tokenizer_verbs
+from gptrilogy.cli.generate import generate
+from gptrilogy.cli.plan import plan
+from gptrilogy.cli.pretrain import pretrain
+from gptrilogy.cli.resume import resume
+from gptrilogy.demo import demo
 from gptrilogy.errors import GPTrilogyError
 
-HELP = """GPT-1, GPT-2 and GPT-3 as one working system: from a folder of text to a model that talks.
+HELP = """GPT-1, GPT-2 and GPT-3 as one working system: from a folder of text to a
+model that talks.
 
 Start here:
 
@@ -26,18 +33,14 @@ SIGTERM, both after saving. --traceback shows where an error arose.
 """
 
 app = App(name="gpt", help=HELP, help_format="plaintext", version=__version__)
-app.command("gptrilogy.demo:demo", name="demo")
-app.command("gptrilogy.cli.plan:plan", name="plan")
-app.command("gptrilogy.cli.pretrain:pretrain", name="pretrain")
-app.command("gptrilogy.cli.resume:resume", name="resume")
-app.command("gptrilogy.cli.generate:generate", name="generate")
+for verb in (demo, plan, pretrain, resume, generate):
+    app.command(verb)
 
 tokenizer = App(
     name="tokenizer", help="Train a tokenizer, and turn text into token ids and back.", help_format="plaintext"
 )
-tokenizer.command("gptrilogy.cli.tokenizer:train", name="train")
-tokenizer.command("gptrilogy.cli.tokenizer:encode", name="encode")
-tokenizer.command("gptrilogy.cli.tokenizer:decode", name="decode")
+for verb in (tokenizer_verbs.train, tokenizer_verbs.encode, tokenizer_verbs.decode):
+    tokenizer.command(verb)
 app.command(tokenizer)
 
 

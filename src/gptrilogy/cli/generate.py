@@ -12,6 +12,7 @@ from gptrilogy.generation.config import Sampling
 
 def generate(
     model: Path,
+    /,
     *,
     prompt: Annotated[list[str] | None, Parameter(negative=())] = None,
     max_tokens: int = 200,
@@ -23,12 +24,12 @@ def generate(
 ) -> None:
     """Let a model continue a text.
 
-    One prompt on a terminal is continued as you watch. The same prompt, settings and seed give the same text, alone or
-    among others.
+    One prompt on a terminal is continued as you watch. The same prompt,
+    settings and seed give the same text, alone or among others.
 
         gpt generate runs/novels --prompt "It is a truth"
-        gpt generate runs/novels --prompt "It is a truth" --temperature 0 --max-tokens 40 --json
-        echo "It is a truth" | gpt generate runs/novels --top-p 0.9 --n 3
+        gpt generate runs/novels --prompt "It is" --temperature 0 --json
+        echo "It is" | gpt generate runs/novels --top-p 0.9 --n 3
 
     Parameters
     ----------

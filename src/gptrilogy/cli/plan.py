@@ -22,9 +22,10 @@ def plan(
 ) -> None:
     """What a model or a run would cost, and what to expect of it.
 
-    A preset is planned from its paper's numbers and this machine's measured matrix ceiling. For your own text, the
-    same decisions are taken as by `gpt pretrain`: a tokenizer is trained, the text packed in a temporary folder, and
-    real steps are timed.
+    A preset is planned from its paper's numbers and this machine's measured
+    matrix ceiling. For your own text, the same decisions are taken as by `gpt
+    pretrain`: a tokenizer is trained, the text packed in a temporary folder,
+    and real steps are timed.
 
         gpt plan gpt2-small
         gpt plan gpt3-175b --json

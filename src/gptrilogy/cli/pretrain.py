@@ -25,13 +25,16 @@ def pretrain(
 ) -> None:
     """Train a GPT on text.
 
-    Without a recipe, the budget (10 minutes if you give none) decides vocabulary, model, batch and steps, after a few
-    timed steps; the plan is shown first. With one of the papers' recipes (gpt1, gpt2-small ... gpt3-175b) their
-    numbers hold. Every field below overrides the recipe, and --config FILE.toml does too, before the flags.
+    Without a recipe, the budget (10 minutes if you give none) decides
+    vocabulary, model, batch and steps, after a few timed steps; the plan is
+    shown first. With one of the papers' recipes (gpt1, gpt2-small ...
+    gpt3-175b) their numbers hold. Every field below overrides the recipe, and
+    --config FILE.toml does too, before the flags.
 
         gpt pretrain novels/ --out runs/novels
         gpt pretrain novels/ --out runs/novels --budget 2h --model.n-ctx 512
-        gpt pretrain novels/ --out runs/small --recipe gpt2-small --max-steps 2000 --train.batch-size 8
+        gpt pretrain novels/ --out runs/small --recipe gpt2-small \\
+            --max-steps 2000 --train.batch-size 8
 
     Ctrl-C saves and stops; `gpt resume RUN` goes on exactly there.
 

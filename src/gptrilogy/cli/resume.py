@@ -10,11 +10,12 @@ from gptrilogy.errors import ConfigError
 from gptrilogy.training.config import RunConfig
 
 
-def resume(run: Path, *, max_steps: int | None = None, stop_at: int | None = None, json: Json = False) -> None:
+def resume(run: Path, /, *, max_steps: int | None = None, stop_at: int | None = None, json: Json = False) -> None:
     """Continue a stopped run, to the same bits as if it had never stopped.
 
-    It goes on from the last checkpoint whose files are whole. On the same CPU model, torch version and thread count
-    (which is restored) the numbers are the same to the bit; where one differs, it says so and goes on.
+    It goes on from the last checkpoint whose files are whole. On the same CPU
+    model, torch version and thread count (which is restored) the numbers are
+    the same to the bit; where one differs, it says so and goes on.
 
         gpt resume runs/novels
         gpt resume runs/novels --max-steps 20000

@@ -47,8 +47,9 @@ def train(*sources: str, vocab_size: int, out: Path, text_field: str = "text", f
     print_text(f"{out}: {trained.name}, {trained.n_vocab:,} tokens, fingerprint {trained.fingerprint[:16]}")
 
 
-def encode(tokenizer: Path) -> None:
-    """Read lines of text on stdin, print one JSON list of token ids for each, its newline excluded.
+def encode(tokenizer: Path, /) -> None:
+    """Read lines of text on stdin, print one JSON list of token ids for each, its
+    newline excluded.
 
         gpt tokenizer encode tokenizers/novels < novel.txt
 
@@ -72,7 +73,7 @@ def encode(tokenizer: Path) -> None:
         print_json(loaded.encode(text))
 
 
-def decode(tokenizer: Path) -> None:
+def decode(tokenizer: Path, /) -> None:
     """Read JSON lists of token ids on stdin, one a line, print the text of each.
 
         gpt tokenizer encode tokenizers/novels < novel.txt | gpt tokenizer decode tokenizers/novels
