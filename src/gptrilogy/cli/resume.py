@@ -30,7 +30,6 @@ def resume(run: Path, /, *, max_steps: int | None = None, stop_at: int | None = 
         Stop and save after this many steps in all.
     json
         Print the last metrics row and the path of the best checkpoint as one JSON document.
-
     """
     started_at = time.monotonic()
     from gptrilogy.cli import launch
@@ -48,11 +47,13 @@ def resume(run: Path, /, *, max_steps: int | None = None, stop_at: int | None = 
             launch.show_plan(prepared, reporter)
         else:
             prepared = launch.reopen_run(config, opened)
+        done = launch.steps_done(opened)
         if max_steps is not None:
-            done = launch.steps_done(opened)
             if max_steps < done:
                 raise ConfigError(f"--max-steps must be at least {done}, the steps already done, got {max_steps}")
             prepared = launch.lengthened(prepared, max_steps)
+        if done == prepared.config.train.max_steps:
+            reporter.note(f"{run} is finished after step {done:,}; --max-steps {2 * done} would go on to twice that")
         opened.write_config(prepared.config.model_dump(mode="json"))
         code = launch.train_run(prepared, opened, reporter, stop_at=stop_at, json=json)
     sys.exit(code)

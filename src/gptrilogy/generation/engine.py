@@ -83,7 +83,9 @@ class Engine:
         self._retire()
         logits = self._continue_live()  # one (V,) a live stream
         while self._waiting and len(self._live) < ROW_COUNTS[-1]:
-            logits.append(self._admit(self._waiting.popleft()))
+            stream = self._waiting.popleft()
+            if stream.finish_reason is None:
+                logits.append(self._admit(stream))
         for stream, scores in zip(self._live, logits, strict=True):
             self._append(stream, choose(scores, stream.sampling, stream.uniforms.random()))
         return list(self._live)
@@ -103,7 +105,7 @@ class Engine:
                 if row < len(self._live):
                     self._live[row] = last
                     self._cache.put(row, self._cache, len(self._live))
-        self._cache.n_active = len(self._live)
+        self._cache.keep_first(len(self._live))
 
     def _continue_live(self) -> list[Tensor]:
         """Run the newest token of every live stream; the rows are padded to a fixed count."""
@@ -148,7 +150,7 @@ class Engine:
 
     def _empty_cache(self, n_rows: int) -> KVCache:
         cache = KVCache(self.model.config, n_rows, like=self.model.wte.weight)
-        cache.n_active = 0
+        cache.keep_first(0)
         return cache
 
     @property

@@ -36,7 +36,8 @@ def filtered(logits: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
     Shapes: logits (V,) -> 2 x (K,), K <= V.
     Source: GPT2 released `sample.py` for top-k with ties kept; Holtzman et al. 2019 for the nucleus.
     """
-    scores, tokens = (logits.double() / sampling.temperature).sort(descending=True, stable=True)
+    below_best = logits.double() - logits.max()  # so that the smallest temperature overflows to -inf, never to NaN
+    scores, tokens = (below_best / sampling.temperature).sort(descending=True, stable=True)
     if sampling.top_k is not None and sampling.top_k < len(scores):
         keep = int((scores >= scores[sampling.top_k - 1]).sum())
         scores, tokens = scores[:keep], tokens[:keep]

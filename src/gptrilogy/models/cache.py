@@ -58,6 +58,11 @@ class KVCache:
         for row in range(self.n_active):
             self.lengths[row] += T
 
+    def keep_first(self, n_active: int) -> None:
+        """Keep the first rows; the others become idle and hold nothing."""
+        self.lengths[n_active:] = [0] * (self.n_rows - n_active)
+        self.n_active = n_active
+
     def put(self, row: int, source: "KVCache", source_row: int = 0) -> None:
         """Overwrite a row by a row of a cache of the same model, which may be this one."""
         length = source.lengths[source_row]

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gptrilogy.config import Tree, merge, parse
 from gptrilogy.data.shards import PackedData
@@ -63,17 +63,14 @@ def vocabulary_size(budget_s: float, flops_per_s: float, text_bytes: int) -> int
 
 def with_shape(requested: RunConfig, shape: Shape, steps: int) -> RunConfig:
     """The complete config of a candidate; whatever was asked for by flag or file stays as it was asked."""
-    every = max(1, steps // VALIDATIONS)
     automatic: Tree = {
         "model": {"n_layer": shape.n_layer, "n_embd": shape.n_embd, "n_head": shape.n_head, "n_ctx": shape.n_ctx},
         "train": {
             "max_steps": steps,
             "batch_size": shape.batch_size,
             "learning_rate": shape.learning_rate,
-            "warmup_steps": min(200, max(1, steps // 20)),
             "final_lr_fraction": 0.02,
-            "valid_every": every,
-            "checkpoint_every": every,
+            **_pace(steps),
         },
     }
     asked = requested.model_dump(exclude_unset=True)
@@ -110,35 +107,34 @@ def candidates(requested: RunConfig, data: PackedData, *, seconds: float, flops_
 
 
 def fit_steps(config: RunConfig, requested: RunConfig, *, seconds: float, timing: "Timing", n_valid: int) -> RunConfig:
-    """Set the step count and the validations so that training ends when `seconds` are over.
+    """Set the step count, and from it warm-up and validations, so that training ends when `seconds` are over.
+
+    A length that was asked for stays; `n_valid` is the number of validation windows there are.
 
     Raises: ConfigError where not even a few steps fit.
     """
-    step_s, window_s = timing.step_s, timing.window_s
-    budget = seconds * (1 - SPARE_SHARE) - SPARE_S
-    windows = int(min(n_valid, max(4, VALIDATION_SHARE * seconds / VALIDATIONS / window_s)))
-    last = int(min(n_valid, max(windows, VALIDATION_SHARE * seconds / window_s)))
-    left = budget - window_s * (windows * VALIDATIONS + last)
-    steps = math.floor(left / step_s)
-    if steps < MIN_STEPS:
-        needed = MIN_STEPS * step_s + seconds - left
-        raise ConfigError(
-            f"the budget is too small: {seconds:.0f} s are left for training after the text was prepared, and "
-            f"{MIN_STEPS} steps would take {needed:.0f} s; raise --budget, or give --max-steps"
-        )
-    asked: dict[str, Any] = requested.model_dump(exclude_unset=True).get("train", {})
-    every = max(1, steps // VALIDATIONS)
-    fitted = {
-        "max_steps": steps,
-        "warmup_steps": min(200, max(1, steps // 20)),
-        "valid_every": every,
-        "checkpoint_every": every,
-        "valid_windows": windows,
-        "final_valid_windows": last if last < n_valid else None,
-    }
-    if asked.get("epochs") or asked.get("max_steps"):
-        fitted.pop("max_steps")
+    windows = int(min(n_valid, max(4, VALIDATION_SHARE * seconds / VALIDATIONS / timing.window_s)))
+    last = int(min(n_valid, max(windows, VALIDATION_SHARE * seconds / timing.window_s)))
+    asked = requested.train.model_dump(exclude_unset=True)
+    steps = asked.get("max_steps")
+    if steps is None and not asked.get("epochs"):
+        spare_s = SPARE_S + SPARE_SHARE * seconds + timing.window_s * (windows * VALIDATIONS + last)
+        steps = math.floor((seconds - spare_s) / timing.step_s)
+        if steps < MIN_STEPS:
+            raise ConfigError(
+                f"the budget is too small: {max(0, seconds):.0f} s of it are left for training, and {MIN_STEPS} steps "
+                f"take {MIN_STEPS * timing.step_s + spare_s:.0f} s; raise --budget, or give --max-steps"
+            )
+    fitted: Tree = {"valid_windows": windows, "final_valid_windows": last if last < n_valid else None}
+    if steps is not None:
+        fitted |= {"max_steps": steps, **_pace(steps)}
     return config.replace(train={key: value for key, value in fitted.items() if key not in asked})
+
+
+def _pace(steps: int) -> Tree:
+    """What follows from the length of a run: warm-up, validations, checkpoints."""
+    every = max(1, steps // VALIDATIONS)
+    return {"warmup_steps": min(200, max(1, steps // 20)), "valid_every": every, "checkpoint_every": every}
 
 
 def expected(model: GPTConfig, data: PackedData, tokens: float) -> float:

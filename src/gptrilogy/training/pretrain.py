@@ -15,7 +15,7 @@ from gptrilogy.data.shards import PackedData
 from gptrilogy.devices import pick_device
 from gptrilogy.errors import CheckpointError, DivergedError
 from gptrilogy.models.gpt import GPT
-from gptrilogy.runs import MetricsLog, Row, Run, cut_metrics
+from gptrilogy.runs import MetricsLog, Row, Run, cut_metrics, read_metrics
 from gptrilogy.training.config import RunConfig, TrainConfig
 from gptrilogy.training.optimizer import set_learning_rate
 from gptrilogy.training.schedule import learning_rate
@@ -163,6 +163,7 @@ class _Journal:
         self._begun = time.perf_counter() - state.elapsed_s  # seconds count over all sessions of the run
         self._saved_at = state.step or None
         if state.step:
+            self.last_row = next((row for row in reversed(read_metrics(run.metrics_path)) if _is_result(row)), {})
             self.record("resume")
 
     def record(self, event: str, **fields: Any) -> Row:
@@ -171,7 +172,7 @@ class _Journal:
         row = {"event": event, **place, **fields, "elapsed_s": self.state.elapsed_s}
         self._log.append(row)
         self.reporter.row(row)
-        if event in ("train", "valid", "resume"):
+        if _is_result(row):
             self.last_row = row
         return row
 
@@ -194,6 +195,10 @@ class _Journal:
 
     def close(self) -> None:
         self._log.close()
+
+
+def _is_result(row: Row) -> bool:
+    return row["event"] in ("train", "valid")
 
 
 def _start(config: RunConfig, run: Run, device: torch.device, reporter: Reporter) -> TrainState:

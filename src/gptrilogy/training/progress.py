@@ -74,7 +74,8 @@ class ConsoleReporter:
         if self.ceiling_flops:
             share = rate * self.flops_per_token / self.ceiling_flops
             parts.append(f"{share:.0%} of {self.ceiling_flops / 1e9:,.0f} GFLOP/s")
-        parts.append(f"{duration((self.max_steps - row['step']) * self._pace.step_s)} left")
+        if self._pace.is_known:
+            parts.append(f"{duration((self.max_steps - row['step']) * self._pace.step_s)} left")
         return "  ".join(parts)
 
     def _print(self, message: str) -> None:
@@ -99,12 +100,17 @@ class _Pace:
     """Wall-clock seconds of a step, what lies between steps included, over about the last fifty."""
 
     MEMORY = 50
+    ENOUGH = 3
 
     def __init__(self, row: Row) -> None:
         self.step_s = 0.0
         self.tokens_per_s = float(row["tokens_per_s"])
         self._count = 0
         self._last = row
+
+    @property
+    def is_known(self) -> bool:
+        return self._count >= self.ENOUGH
 
     def update(self, row: Row) -> None:
         steps = row["step"] - self._last["step"]
@@ -119,8 +125,8 @@ class _Pace:
 def duration(seconds: float) -> str:
     """A length of time as a person says it.
 
-    >>> [duration(s) for s in (4.2, 75, 4000, 200_000)]
-    ['4 s', '1 min 15 s', '1 h 07 min', '2 d 7 h']
+    >>> [duration(s) for s in (4.2, 75, 4000, 200_000, 1e10)]
+    ['4 s', '1 min 15 s', '1 h 07 min', '2 d 7 h', '316.9 years']
     """
     whole = max(0, round(seconds))
     if whole < 60:
@@ -130,4 +136,4 @@ def duration(seconds: float) -> str:
     if whole < 86_400:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     days, hours = whole // 86_400, whole % 86_400 // 3600
-    return f"{days:,} d {hours} h"
+    return f"{days} d {hours} h" if days < 1000 else f"{days / 365.25:,.1f} years"

@@ -1,0 +1,51 @@
+"""Trains each run folder it reads from stdin in a forked process; says the process id, and later the exit code.
+
+Importing torch takes seconds and forking milliseconds, so a test can afford to kill many trainers.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+
+from gptrilogy.config import parse
+from gptrilogy.data.shards import open_shards
+from gptrilogy.runs import Row, Run
+from gptrilogy.training.config import RunConfig
+from gptrilogy.training.pretrain import pretrain
+from gptrilogy.training.signals import StopRequest
+
+PATIENCE_S = 60
+
+
+class Silent:
+    def row(self, row: Row) -> None: ...
+    def sample(self, step: int, text: str) -> None: ...
+    def warn(self, message: str) -> None: ...
+
+
+def train(run: Run) -> int:
+    """-> the exit code a shell would see."""
+    data = open_shards(run.data_folder, fingerprint=None)
+    with StopRequest() as stop, run.locked():
+        pretrain(parse(RunConfig, run.config()), run, data, Silent(), stop)
+    return stop.exit_code
+
+
+def main() -> None:
+    torch.set_num_threads(1)  # more would not survive a fork
+    for line in sys.stdin:
+        process = os.fork()
+        if process == 0:
+            signal.alarm(PATIENCE_S)
+            os._exit(train(Run.open(Path(json.loads(line)))))
+        print(process, flush=True)
+        _, status = os.waitpid(process, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+if __name__ == "__main__":
+    main()
