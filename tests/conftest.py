@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side, one thread each; read when torch is first imported
+
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 

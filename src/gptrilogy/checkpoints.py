@@ -2,12 +2,13 @@
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from gptrilogy.errors import CheckpointError
-from gptrilogy.files import read_json, replacing_folder, sha256_file, write_json
+from gptrilogy.files import read_json, replacing_folder, sha256_file, sha256_json, write_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +43,8 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, tokenizer: Path, s
             (temporary / TRAIN_STATE).mkdir()
             _write_tensors(temporary / TRAIN_STATE / "tensors.safetensors", checkpoint.train_tensors)
             write_json(temporary / TRAIN_STATE / "values.json", checkpoint.train_values)
-            write_json(temporary / MANIFEST, {"version": VERSION, **summary, "files": _inventory(temporary)})
+            listed = {"version": VERSION, **summary, "files": _inventory(temporary)}
+            write_json(temporary / MANIFEST, {**listed, "sha256": sha256_json(listed)})
     except (OSError, shutil.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise CheckpointError(
@@ -75,7 +77,11 @@ def verify_checkpoint(folder: Path) -> None:
             raise CheckpointError(f"{path} is missing, though the manifest lists it")
         if path.stat().st_size != expected["size_bytes"]:
             raise CheckpointError(f"{path} has {path.stat().st_size} bytes, the manifest says {expected['size_bytes']}")
-        if sha256_file(path) != expected["sha256"]:
+        try:
+            sha256 = sha256_file(path)
+        except OSError as error:
+            raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
+        if sha256 != expected["sha256"]:
             raise CheckpointError(f"{path} is damaged: its SHA-256 is not the manifest's")
 
 
@@ -96,6 +102,8 @@ def manifest(folder: Path) -> dict[str, Any]:
     listed = cast("dict[str, Any]", found)
     if listed.get("version") != VERSION:
         raise CheckpointError(f"{path} has version {listed.get('version')}, this gptrilogy reads {VERSION}")
+    if listed.pop("sha256", None) != sha256_json(listed):
+        raise CheckpointError(f"{path} is damaged: its SHA-256 of itself is wrong")
     return listed
 
 
@@ -111,14 +119,23 @@ def newest_valid(checkpoints: Path, on_bad: Callable[[CheckpointError], None]) -
     return None
 
 
+def set_aside(folder: Path) -> None:
+    """Rename a damaged checkpoint, so that it counts no more and yet is not lost."""
+    aside = folder.with_name(f"damaged-{folder.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    folder.rename(aside)
+
+
 def best(checkpoints: Path) -> Path | None:
-    """The checkpoint of least validation loss; where none was validated, the last."""
-    folders = checkpoint_folders(checkpoints)
-    losses = {folder: manifest(folder).get("valid_loss_nats") for folder in folders}
-    validated = [(float(loss), folder) for folder, loss in losses.items() if loss is not None]
+    """The checkpoint of least validation loss; where none was validated, the last. Without a manifest it is none."""
+    losses: dict[Path, float | None] = {}
+    for folder in checkpoint_folders(checkpoints):
+        with suppress(CheckpointError):
+            losses[folder] = manifest(folder).get("valid_loss_nats")
+    validated = [(loss, folder) for folder, loss in losses.items() if loss is not None]
     if validated:
         return min(validated)[1]
-    return folders[-1] if folders else None
+    return max(losses, default=None)
 
 
 def prune(checkpoints: Path, *, keep_last: int = 2) -> None:

@@ -78,6 +78,15 @@ def replacing_folder(folder: Path) -> Generator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def remove_temporaries(folder: Path) -> None:
+    """Delete what a killed process left half-written in a folder, into which nobody else may be writing now."""
+    for path in folder.glob(".*.tmp"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
 def flush(path: Path) -> None:
     """Force a file or a folder's entries out to the disk."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -73,7 +73,8 @@ class Run:
                     f"{folder} already holds a run: `gpt resume {folder}` continues it, --force deletes it and "
                     "starts afresh, another --out leaves it alone"
                 )
-            run._delete()
+            with run.locked():
+                run._delete()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write_json(run.environment_path, environment)
@@ -112,10 +113,11 @@ class Run:
         """
         descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(f"another process is training in {self.folder}; wait for it or stop it first") from None
             yield
-        except BlockingIOError:
-            raise RunError(f"another process is training in {self.folder}; wait for it or stop it first") from None
         finally:
             os.close(descriptor)
 
@@ -131,14 +133,10 @@ class MetricsLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = path.open("a", encoding="utf-8")
 
     def append(self, row: Row) -> None:
-        self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row, allow_nan=False) + "\n")
 
 
 def read_metrics(path: Path) -> list[Row]:

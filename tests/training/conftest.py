@@ -1,6 +1,7 @@
 """A model of a few thousand weights on a page of text: whole runs, begun, stopped and resumed, in a second."""
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -28,8 +29,8 @@ TINY: Tree = {
     "model": {"n_layer": 2, "n_embd": 16, "n_head": 2, "n_ctx": 16, "dropout": 0.1},
     "train": {
         "max_steps": 50,
-        "batch_size": 5,
-        "micro_batch_size": 2,  # portions of 2, 2 and 1
+        "batch_size": 3,
+        "micro_batch_size": 2,  # uneven portions
         "learning_rate": 1e-2,
         "warmup_steps": 5,
         "precision": "fp32",
@@ -40,7 +41,7 @@ TINY: Tree = {
 }
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
     """As the trainers in other processes have: bits are promised for equal thread counts alone."""
     threads = torch.get_num_threads()
@@ -49,21 +50,29 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_power_cut() -> Iterator[None]:
+    """Nothing here tests what a power cut leaves, so nothing waits for the disk."""
+    with pytest.MonkeyPatch.context() as disk:
+        disk.setattr(os, "fsync", ignore)
+        yield
+
+
 @pytest.fixture(scope="session")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A text file of about two kilobytes, which fifty steps of `TINY` read twice."""
+    """A text file of about one kilobyte, which fifty steps of `TINY` read more than twice."""
     path = tmp_path_factory.mktemp("text") / "page.txt"
-    path.write_text(" ".join(random.Random(0).choices(WORDS, k=340)), encoding="utf-8")
+    path.write_text(" ".join(random.Random(0).choices(WORDS, k=180)), encoding="utf-8")
     return path
 
 
-@pytest.fixture
-def new_run(page: Path, tmp_path: Path) -> Callable[..., Run]:
+@pytest.fixture(scope="session")
+def new_run(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
     """Make a run that is ready to train: `TINY` with some fields changed, resolved, its text packed."""
 
-    def new_run(name: str, changes: Tree | None = None) -> Run:
+    def new_run(changes: Tree | None = None) -> Run:
         config = parse(RunConfig, merge(merge(TINY, {"data": {"sources": (str(page),)}}), changes or {}))
-        run = Run.create(tmp_path / name, config.model_dump(mode="json"), {})
+        run = Run.create(tmp_path_factory.mktemp("run"), config.model_dump(mode="json"), {})
         _, data = prepare(config, survey(config.data, config.seed, ignore), run, ignore)
         run.write_config(resolve(config, data)[0].model_dump(mode="json"))
         return run
@@ -71,7 +80,7 @@ def new_run(page: Path, tmp_path: Path) -> Callable[..., Run]:
     return new_run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def train() -> Callable[..., Outcome]:
     """Train a run, from its newest checkpoint if it has one; warnings are gathered in a list."""
 
@@ -90,7 +99,15 @@ def train() -> Callable[..., Outcome]:
     return train
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def whole(new_run: Callable[..., Run], train: Callable[..., Outcome]) -> Run:
+    """A run of fifty steps that nothing interrupted."""
+    run = new_run()
+    assert train(run).finished
+    return run
+
+
+@pytest.fixture(scope="session")
 def last_state() -> Callable[[Run], dict[str, Tensor]]:
     """Everything the last checkpoint holds in tensors: weights, optimizer moments and random generators."""
 
@@ -101,7 +118,7 @@ def last_state() -> Callable[[Run], dict[str, Tensor]]:
     return last_state
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def numbers() -> Callable[[Run], list[Row]]:
     """The rows of training and validation without what the clock decides."""
 
@@ -112,7 +129,7 @@ def numbers() -> Callable[[Run], list[Row]]:
     return numbers
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def assert_equal_runs(
     last_state: Callable[[Run], dict[str, Tensor]], numbers: Callable[[Run], list[Row]]
 ) -> Callable[[Run, Run], None]:
@@ -137,7 +154,7 @@ def trainer() -> Iterator["subprocess.Popen[str]"]:
         process.stdin.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def spawn(trainer: "subprocess.Popen[str]") -> Callable[[Run], int]:
     """Begin or resume a run in a process of its own; -> its process id."""
 
@@ -150,7 +167,7 @@ def spawn(trainer: "subprocess.Popen[str]") -> Callable[[Run], int]:
     return spawn
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def reap(trainer: "subprocess.Popen[str]") -> Callable[[], int]:
     """Wait for the spawned process to end; -> its exit code, negative for the signal that killed it."""
 
@@ -175,4 +192,4 @@ def packed(run: Run) -> PackedData:
     return open_shards(run.data_folder, fingerprint=None)
 
 
-def ignore(message: str) -> None: ...
+def ignore(what: object) -> None: ...

@@ -37,6 +37,7 @@ def train(run: Run) -> int:
 
 def main() -> None:
     torch.set_num_threads(1)  # more would not survive a fork
+    torch.optim.SGD([torch.zeros(1)])  # the first optimizer imports much more of torch
     for line in sys.stdin:
         process = os.fork()
         if process == 0:

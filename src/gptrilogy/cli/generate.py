@@ -70,8 +70,9 @@ def generate(
         rows = [{"text": c.text, "ids": list(c.ids), "finish_reason": c.finish_reason} for c in found]
         print_json({"completions": rows})
     elif len(prompts) == 1 and n == 1:
+        pieces = loaded.stream(prompts[0], how, max_tokens=max_tokens, seed=seed, stop=stop or ())
         print_text(prompts[0], end="")
-        for piece in loaded.stream(prompts[0], how, max_tokens=max_tokens, seed=seed, stop=stop or ()):
+        for piece in pieces:
             print_text(piece, end="")
         print_text("")
     else:

@@ -1,7 +1,8 @@
 """Decoding of many completions at once: prefill a prompt once, branch its cache, then one token a stream and step.
 
 A stream's tokens do not depend on its neighbours. Each prompt is prefilled alone, each row attends alone, and the
-products that rows share always run with 4, 8, 32 or 64 rows, for which fp32 arithmetic gives every row the same bits.
+products that rows share always run with `ROWS` rows, the missing ones padded: a matrix product gives every one of its
+rows the same bits, whatever stands in the others, but products of 4 and of 64 rows may add in different orders.
 """
 
 from collections import deque
@@ -19,7 +20,8 @@ from gptrilogy.generation.sampling import choose, uniforms
 from gptrilogy.models.cache import KVCache
 from gptrilogy.models.gpt import GPT
 
-ROW_COUNTS = (4, 8, 32, 64)
+ROWS = 16  # in every shared product; more cost a lone stream, fewer cost a crowd
+MAX_LIVE = 64
 
 
 @dataclass(slots=True, eq=False)
@@ -57,8 +59,8 @@ class Engine:
         self.model = model.eval()
         self.eot_id = eot_id
         self._waiting: deque[Stream] = deque()
-        self._live: list[Stream] = []  # stream i has row i of the cache
-        self._cache = self._empty_cache(ROW_COUNTS[0])
+        self._live: list[Stream] = []  # stream i has row i % ROWS of cache i // ROWS
+        self._caches: list[KVCache] = []
         self._prefilled: tuple[tuple[int, ...], KVCache, Tensor] | None = None
 
     def add(self, stream: Stream) -> None:
@@ -82,7 +84,7 @@ class Engine:
         """Give every live stream one more token, the last of its `ids`; -> those streams, none when all is done."""
         self._retire()
         logits = self._continue_live()  # one (V,) a live stream
-        while self._waiting and len(self._live) < ROW_COUNTS[-1]:
+        while self._waiting and len(self._live) < MAX_LIVE:
             stream = self._waiting.popleft()
             if stream.finish_reason is None:
                 logits.append(self._admit(stream))
@@ -104,54 +106,61 @@ class Engine:
                 last = self._live.pop()
                 if row < len(self._live):
                     self._live[row] = last
-                    self._cache.put(row, self._cache, len(self._live))
-        self._cache.keep_first(len(self._live))
+                    self._put(row, *self._place(len(self._live)))
+        self._count_active()
 
     def _continue_live(self) -> list[Tensor]:
-        """Run the newest token of every live stream; the rows are padded to a fixed count."""
-        if not self._live:
-            return []
-        for row, stream in enumerate(self._live):
-            if self._cache.lengths[row] == self._cache.capacity:
-                self._slide(row, stream)
-        ids = torch.zeros(self._cache.n_rows, 1, dtype=torch.long)
-        ids[: len(self._live), 0] = torch.tensor([stream.ids[-1] for stream in self._live])
-        hidden = self.model.hidden(ids.to(self._device), self._cache)[:, 0]  # (rows, C)
-        return list(self.model.logits(hidden)[: len(self._live)])
+        """Run the newest token of every live stream, a cache at a time; idle rows run along as padding."""
+        logits: list[Tensor] = []
+        for index, cache in enumerate(self._caches):
+            streams = self._live[index * ROWS : (index + 1) * ROWS]
+            if not streams:
+                break
+            for row, stream in enumerate(streams):
+                if cache.lengths[row] == cache.capacity:
+                    self._slide(cache, row, stream)
+            ids = torch.zeros(ROWS, 1, dtype=torch.long)
+            ids[: len(streams), 0] = torch.tensor([stream.ids[-1] for stream in streams])
+            hidden = self.model.hidden(ids.to(self._device), cache)[:, 0]  # (ROWS, C)
+            logits.extend(self.model.logits(hidden)[: len(streams)])
+        return logits
 
-    def _slide(self, row: int, stream: Stream) -> None:
+    def _slide(self, cache: KVCache, row: int, stream: Stream) -> None:
         """Start a full row again from the last half of its text, whose positions then count from 0."""
-        half = self._cache.capacity // 2
+        half = cache.capacity // 2
         recent = [*stream.prompt, *stream.ids][-half - 1 : -1]
-        self._cache.lengths[row] = 0
+        cache.lengths[row] = 0
         if recent:
-            self._cache.put(row, self._prefill(tuple(recent))[0])
+            cache.put(row, self._prefill(tuple(recent))[0])
 
     def _admit(self, stream: Stream) -> Tensor:
         """Give a stream a row that holds its prompt; returns the scores of its first token, (V,)."""
         row = len(self._live)
-        if row == self._cache.n_rows:
-            larger = self._empty_cache(next(count for count in ROW_COUNTS if count > row))
-            for index in range(row):
-                larger.put(index, self._cache, index)
-            self._cache = larger
+        if row == ROWS * len(self._caches):
+            self._caches.append(KVCache(self.model.config, ROWS, like=self.model.wte.weight))
         if self._prefilled is None or self._prefilled[0] != stream.prompt:
             self._prefilled = (stream.prompt, *self._prefill(stream.prompt))
         _, cache, logits = self._prefilled
-        self._cache.put(row, cache)
+        self._put(row, cache, 0)
         self._live.append(stream)
-        self._cache.n_active = len(self._live)
+        self._count_active()
         return logits
+
+    def _place(self, row: int) -> tuple[KVCache, int]:
+        return self._caches[row // ROWS], row % ROWS
+
+    def _put(self, row: int, source: KVCache, source_row: int) -> None:
+        cache, place = self._place(row)
+        cache.put(place, source, source_row)
+
+    def _count_active(self) -> None:
+        for index, cache in enumerate(self._caches):
+            cache.keep_first(min(max(0, len(self._live) - index * ROWS), ROWS))
 
     def _prefill(self, prompt: Sequence[int]) -> tuple[KVCache, Tensor]:
         cache = KVCache(self.model.config, 1, like=self.model.wte.weight, capacity=len(prompt))
         hidden = self.model.hidden(torch.tensor([prompt], device=self._device), cache)
         return cache, self.model.logits(hidden[0, -1:])[0]  # (V,)
-
-    def _empty_cache(self, n_rows: int) -> KVCache:
-        cache = KVCache(self.model.config, n_rows, like=self.model.wte.weight)
-        cache.keep_first(0)
-        return cache
 
     @property
     def _device(self) -> torch.device:

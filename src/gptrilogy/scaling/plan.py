@@ -127,7 +127,7 @@ def expected_bits_per_byte(model: GPTConfig, bytes_seen: float, text_bytes: int)
     epochs = max(1e-9, bytes_seen / text_bytes)
     repeats = max(0.0, epochs - 1)
     effective = text_bytes * min(1.0, epochs) + text_bytes * 15.4 * (1 - math.exp(-repeats / 15.4))
-    return FIT_E + FIT_A / n_parameters(model) ** FIT_ALPHA + FIT_B / effective**FIT_BETA
+    return min(8.0, FIT_E + FIT_A / n_parameters(model) ** FIT_ALPHA + FIT_B / effective**FIT_BETA)
 
 
 FIT_E, FIT_A, FIT_ALPHA, FIT_B, FIT_BETA = 0.75, 12.0, 0.27, 420.0, 0.40

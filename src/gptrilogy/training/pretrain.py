@@ -9,11 +9,12 @@ from typing import Any, Protocol
 
 import torch
 
-from gptrilogy.checkpoints import best, newest_valid, prune
+from gptrilogy.checkpoints import best, checkpoint_folders, newest_valid, prune, set_aside
 from gptrilogy.data.loader import Loader
 from gptrilogy.data.shards import PackedData
 from gptrilogy.devices import pick_device
 from gptrilogy.errors import CheckpointError, DivergedError
+from gptrilogy.files import remove_temporaries
 from gptrilogy.models.gpt import GPT
 from gptrilogy.runs import MetricsLog, Row, Run, cut_metrics, read_metrics
 from gptrilogy.training.config import RunConfig, TrainConfig
@@ -205,7 +206,12 @@ def _start(config: RunConfig, run: Run, device: torch.device, reporter: Reporter
     def on_bad(error: CheckpointError) -> None:
         reporter.warn(f"{error}; going back to the checkpoint before it")
 
+    for place in (run.folder, run.checkpoints_folder):
+        remove_temporaries(place)
     folder = newest_valid(run.checkpoints_folder, on_bad)
+    for later in checkpoint_folders(run.checkpoints_folder):
+        if folder is None or later > folder:
+            set_aside(later)
     state = TrainState.fresh(config, device) if folder is None else TrainState.restore(folder, config, device)
     cut_metrics(run.metrics_path, state.step)
     return state
