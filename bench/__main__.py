@@ -24,7 +24,7 @@ app = App(name="bench", help_format="plaintext", version_flags=[])
 def bench(
     *,
     repeats: Annotated[int, Parameter(validator=Number(gte=1))] = 5,
-    only: tuple[Part, ...] = (),
+    only: Annotated[tuple[Part, ...], Parameter(negative="")] = (),
     record: Path | None = None,
 ) -> None:
     """Measure training speed and memory beside what people would use instead, and start-up time.

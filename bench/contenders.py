@@ -7,6 +7,7 @@ lies ready.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -37,19 +38,7 @@ class Contender:
     step: Callable[[], float]
 
 
-def build(name: str, case: Case) -> Contender:
-    """A contender, ready for its first step."""
-    builders: dict[str, Callable[[Case], Contender]] = {
-        OURS: lambda case: _ours(case, "bf16"),
-        OURS_FP32: lambda case: _ours(case, "fp32"),
-        PLAIN: _plain,
-        TRANSFORMERS: lambda case: _transformers(case, bf16_and_fused=False),
-        TRANSFORMERS_FUSED: lambda case: _transformers(case, bf16_and_fused=True),
-    }
-    return builders[name](case)
-
-
-def _ours(case: Case, precision: Literal["fp32", "bf16"]) -> Contender:
+def _ours(case: Case, *, precision: Literal["fp32", "bf16"]) -> Contender:
     train = TRAIN.replace(batch_size=case.batch_size, precision=precision)
     config = RunConfig(seed=SEED, model=case.model, train=train)
     train = train.replace(micro_batch_size=micro_batch_size(config))
@@ -57,7 +46,7 @@ def _ours(case: Case, precision: Literal["fp32", "bf16"]) -> Contender:
     loader, no_stop = _loader(case), StopRequest()
 
     def step() -> float:
-        loss_nats = accumulate_gradients(state.model, loader, state.samples, train, no_stop)
+        loss_nats = accumulate_gradients(state, loader, train, no_stop)
         assert loss_nats is not None
         update(state, train.learning_rate, loss_nats, train.grad_clip)
         state.samples += train.batch_size
@@ -71,20 +60,29 @@ def _plain(case: Case) -> Contender:
     model = PlainGPT(sizes.n_vocab, sizes.n_ctx, sizes.n_embd, sizes.n_head, sizes.n_layer)
     model.load_state_dict(_weights(case))
     optimizer, ids = _adamw(model), _batch(case)
-    return Contender(model, lambda: plain_step(model, optimizer, ids, TRAIN.grad_clip))
+    return Contender(model, partial(plain_step, model, optimizer, ids, TRAIN.grad_clip))
 
 
 def _transformers(case: Case, *, bf16_and_fused: bool) -> Contender:
     """GPT-2 as Hugging Face ships it, with its default attention, which calls PyTorch's own kernel."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    sizes = case.model.model_dump(include={"n_ctx", "n_embd", "n_head", "n_layer"})
-    sizes["n_positions"] = sizes.pop("n_ctx")
-    no_dropout = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
-    end = {"bos_token_id": 0, "eos_token_id": 0}
-    model: Any = GPT2LMHeadModel(
-        GPT2Config(vocab_size=case.model.n_vocab, use_cache=False, **sizes, **no_dropout, **end)
+    sizes = case.model
+    config = GPT2Config(
+        vocab_size=sizes.n_vocab,
+        n_positions=sizes.n_ctx,
+        n_embd=sizes.n_embd,
+        n_head=sizes.n_head,
+        n_layer=sizes.n_layer,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        use_cache=False,
+        bos_token_id=0,  # the default lies outside a small vocabulary
+        eos_token_id=0,
     )
+    config.loss_type = "ForCausalLM"  # its default, named so that it does not warn
+    model: Any = GPT2LMHeadModel(config)
     model.load_state_dict(_transformers_names(_weights(case)))
     model.train()
     optimizer, ids = _adamw(model, fused=bf16_and_fused), _batch(case)
@@ -134,3 +132,12 @@ def _loader(case: Case) -> Loader:
 def _batch(case: Case) -> Tensor:
     """The first batch of ours. Shapes: -> (B, T + 1)."""
     return _loader(case).batch(0, case.batch_size)
+
+
+BUILDERS: dict[str, Callable[[Case], Contender]] = {
+    OURS: partial(_ours, precision="bf16"),
+    OURS_FP32: partial(_ours, precision="fp32"),
+    PLAIN: _plain,
+    TRANSFORMERS: partial(_transformers, bf16_and_fused=False),
+    TRANSFORMERS_FUSED: partial(_transformers, bf16_and_fused=True),
+}

@@ -1,4 +1,4 @@
-"""How long a fresh process takes to import the package and to print help, and whether it loads torch. Needs no torch."""
+"""How long a fresh process takes to import the package or to print help, and whether it loads torch."""
 
 import re
 import statistics

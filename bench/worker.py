@@ -12,7 +12,7 @@ from contextlib import redirect_stdout
 from typing import TextIO
 
 from bench.cases import Case
-from bench.contenders import CPU, Contender, build
+from bench.contenders import BUILDERS, CPU, Contender
 from gptrilogy.devices import matmul_flops
 
 
@@ -46,4 +46,5 @@ def _say(answers: TextIO, **values: float) -> None:
 if __name__ == "__main__":
     stdout = sys.stdout
     with redirect_stdout(sys.stderr):  # what libraries print is no answer
-        serve(build(sys.argv[1], Case.model_validate_json(sys.argv[2])), sys.stdin, stdout)
+        contender = BUILDERS[sys.argv[1]](Case.model_validate_json(sys.argv[2]))
+        serve(contender, sys.stdin, stdout)

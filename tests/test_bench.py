@@ -1,10 +1,10 @@
 """The bench measures like with like."""
 
 import pytest
-
-from bench.cases import CONTENDERS, OURS, PLAIN, Case
-from bench.contenders import build
+from bench.cases import CONTENDERS, OURS, OURS_FP32, PLAIN, Case
+from bench.contenders import BUILDERS
 from bench.measure import measure
+
 from gptrilogy.models import GPTConfig
 from gptrilogy.scaling.compute import n_parameters
 
@@ -18,7 +18,7 @@ TINY = Case(
 
 @pytest.mark.parametrize("name", CONTENDERS)
 def test_every_contender_trains_the_same_model_from_the_same_loss(name: str) -> None:
-    ours, other = build("ours fp32", TINY), build(name, TINY)
+    ours, other = BUILDERS[OURS_FP32](TINY), BUILDERS[name](TINY)
     assert sum(p.numel() for p in other.model.parameters()) == n_parameters(TINY.model)
     tolerance = 2e-2 if "bf16" in name else 1e-4
     assert other.step() == pytest.approx(ours.step(), abs=tolerance)
@@ -38,4 +38,4 @@ def test_a_measurement_gives_positive_samples_of_each_process() -> None:
 
 def test_a_process_that_ends_early_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="the process of nobody ended with code 1"):
-        measure(TINY, 1, lambda _: None, contenders=("nobody",))
+        measure(TINY, 1, print, contenders=("nobody",))

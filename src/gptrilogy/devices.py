@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from gptrilogy.errors import ConfigError
+
 if TYPE_CHECKING:
     import torch
 
@@ -15,12 +17,22 @@ BF16_MIN_WIDTH = 128  # below this the casts of autocast cost more than the fast
 
 
 def pick_device(name: str = "auto") -> "torch.device":
-    """The device a name stands for; `auto` is the first GPU, else the CPU."""
+    """The device a name stands for; `auto` is the first GPU, else the CPU.
+
+    Raises: ConfigError for a name torch does not know, or a device this machine does not have.
+    """
     import torch
 
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    try:
+        device = torch.device(name)
+        count = torch.get_device_module(device).device_count()
+    except RuntimeError:
+        raise ConfigError(f"unknown device {name}: give auto, cpu, cuda, or one GPU of several as cuda:1") from None
+    if (device.index or 0) >= count:
+        raise ConfigError(f"torch finds {count} devices of type {device.type} here, got {name}; give auto or cpu")
+    return device
 
 
 def pick_precision(device: "torch.device", n_embd: int) -> tuple[Precision, str]:

@@ -6,6 +6,7 @@ RUN/checkpoints/step-00000100/{manifest.json, config.json, model.safetensors, to
 
 import fcntl
 import json
+import math
 import os
 import shutil
 from collections.abc import Generator
@@ -129,14 +130,25 @@ class Run:
 
 
 class MetricsLog:
-    """`metrics.jsonl`, appended a row at a time: the truth about a run, from which every picture is drawn."""
+    """`metrics.jsonl`, appended a row at a time: the truth about a run, from which every picture is drawn.
+
+    JSON has no infinity and no NaN: where a number is one, the row says null.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def append(self, row: Row) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, allow_nan=False) + "\n")
+        """Raises: RunError where the disk is full or gone."""
+        finite = {key: None if isinstance(x, float) and not math.isfinite(x) else x for key, x in row.items()}
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(finite, allow_nan=False) + "\n")
+        except OSError as error:
+            raise RunError(
+                f"cannot write {self.path}: {error.strerror}; mend that, and `gpt resume {self.path.parent}` goes on "
+                "from the last checkpoint"
+            ) from None
 
 
 def read_metrics(path: Path) -> list[Row]:

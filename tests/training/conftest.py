@@ -73,7 +73,7 @@ def new_run(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..
     def new_run(changes: Tree | None = None) -> Run:
         config = parse(RunConfig, merge(merge(TINY, {"data": {"sources": (str(page),)}}), changes or {}))
         run = Run.create(tmp_path_factory.mktemp("run"), config.model_dump(mode="json"), {})
-        _, data = prepare(config, survey(config.data, config.seed, ignore), run, ignore)
+        _, data = prepare(config, survey(config.data, config.seed, ignore), run, ignore, ignore)
         run.write_config(resolve(config, data)[0].model_dump(mode="json"))
         return run
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -31,7 +32,8 @@ def test_a_run_killed_over_and_over_ends_like_one_that_never_was(
         while len(read_metrics(run.metrics_path)) < known + patience and not finished(run):
             time.sleep(0.001)
         time.sleep(moments.uniform(0, 0.03))
-        os.kill(process, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has finished
+            os.kill(process, signal.SIGKILL)
         assert reap() in (-signal.SIGKILL, 0)
     spawn(run)
     assert reap() == 0

@@ -57,7 +57,7 @@ def prepare_run(requested: RunConfig, run: Run, reporter: ConsoleReporter, *, st
         n_vocab = vocabulary_size(budget_s, ceiling, split.text_bytes)
         asked = requested.model_dump(exclude_unset=True)
         requested = parse(RunConfig, merge(asked, {"model": {"n_vocab": n_vocab}}))
-    tokenizer, data = prepare(requested, split, run, reporter.note)
+    tokenizer, data = prepare(requested, split, run, reporter.note, reporter.passing)
     timing: Timing | None = None
     config = requested
     if auto:

@@ -99,6 +99,9 @@ class LanguageModel:
         scores: list[float] = []
         for answer in answers:
             after = self.tokenizer.encode(answer)
+            if not after:
+                scores.append(0.0)  # nothing is certain to follow
+                continue
             if len(before) + len(after) - 1 > self.model.config.n_ctx:
                 raise PromptError(
                     f"prompt and answer have {len(before) + len(after)} tokens, the model can score "

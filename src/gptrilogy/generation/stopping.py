@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 class StopStrings:
-    r"""Cuts a text before the first stop string, wherever the pieces happen to break.
+    r"""Cuts a text before the stop string that is the first to be complete, wherever the pieces happen to break.
 
     >>> stop = StopStrings(["\n\n", "END"])
     >>> [stop.push(piece) for piece in ("one\n", "two E", "ND three")]
@@ -23,10 +23,11 @@ class StopStrings:
         if self.found:
             return ""
         text = self._held + piece
-        places = [place for place in map(text.find, self.stops) if place >= 0]
+        places = [(place + len(stop), place) for stop in self.stops if (place := text.find(stop)) >= 0]
         if places:
             self.found, self._held = True, ""
-            return text[: min(places)]
+            _, start = min(places)
+            return text[:start]
         keep = max((_overlap(text, stop) for stop in self.stops), default=0)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

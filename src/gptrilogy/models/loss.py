@@ -22,7 +22,8 @@ def mean_loss_nats(hidden: Tensor, wte: Tensor, targets: Tensor, weights: Tensor
     Units: nats a token.
     Source: GPT1 eq. 1-2, as a mean.
     """
-    shares = torch.ones_like(targets, dtype=torch.float32) if weights is None else weights.float()
+    shares = torch.ones_like(targets, dtype=torch.float32) if weights is None else weights
+    shares = shares.to(_at_least_fp32(hidden.dtype))
     shares = shares / shares.sum()
     return cast("Tensor", _ChunkedCrossEntropy.apply(hidden, wte, targets, shares))
 
@@ -51,26 +52,27 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         device = hidden.device.type
         autocast = torch.is_autocast_enabled(device)
         dtype = torch.get_autocast_dtype(device) if autocast else hidden.dtype
+        exact = _at_least_fp32(dtype)
         needed = any(ctx.needs_input_grad[:2])
         total = torch.zeros((), dtype=torch.float64, device=hidden.device)
         d_hidden = torch.empty_like(hidden) if needed else None
-        d_wte = torch.zeros_like(wte, dtype=torch.float32) if needed else None
+        d_wte = torch.zeros_like(wte, dtype=exact) if needed else None
         with torch.autocast(device, enabled=False):
             weight = wte.to(dtype)
             start = 0
             for h, t, s in _chunks(hidden, targets, shares, n_vocab=len(wte)):
                 h = h.to(dtype)  # noqa: PLW2901
-                log_p = (h @ weight.t()).float().log_softmax(-1)  # (chunk, V)
+                log_p = (h @ weight.t()).to(exact).log_softmax(-1)  # (chunk, V)
                 total -= (log_p.gather(1, t[:, None])[:, 0] * s).sum(dtype=torch.float64)
                 if d_hidden is not None and d_wte is not None:
                     d_logits = log_p.exp_()
-                    d_logits.scatter_add_(1, t[:, None], torch.full_like(s, -1.0)[:, None])
+                    d_logits.scatter_add_(1, t[:, None], d_logits.new_full((len(t), 1), -1.0))
                     d_logits = d_logits.mul_(s[:, None]).to(dtype)
                     d_hidden[start : start + len(h)] = d_logits @ weight
                     d_wte += d_logits.t() @ h
                 start += len(h)
         ctx.save_for_backward(d_hidden, d_wte)
-        return total.float()
+        return total.to(exact)
 
     @staticmethod
     @once_differentiable
@@ -78,6 +80,10 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         d_hidden, d_wte = cast("tuple[Tensor, Tensor]", ctx.saved_tensors)
         upstream = grad_outputs[0]
         return d_hidden * upstream, d_wte * upstream, None, None
+
+
+def _at_least_fp32(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)
 
 
 def _nats(logits: Tensor, targets: Tensor) -> Tensor:

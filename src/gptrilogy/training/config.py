@@ -47,6 +47,7 @@ class TrainConfig(Config):
         default=None, ge=1, description="the same at the end; none: all the held-out text"
     )
     checkpoint_every: int = Field(default=100, ge=1, description="steps between checkpoints")
+    checkpoint_every_s: float = Field(default=600, gt=0, description="seconds after which one is made in any case")
     sample_every: int | None = Field(default=None, ge=1, description="steps between samples; none: three in all")
 
     @model_validator(mode="after")

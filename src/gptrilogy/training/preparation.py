@@ -36,8 +36,12 @@ def survey(data: DataConfig, seed: int, note: Note) -> Split | None:
     return split
 
 
-def prepare(config: RunConfig, split: Split | None, run: Run, note: Note) -> tuple[Tokenizer, PackedData]:
+def prepare(
+    config: RunConfig, split: Split | None, run: Run, note: Note, progress: Note
+) -> tuple[Tokenizer, PackedData]:
     """Give the run its tokenizer and its shards, or go on where an interrupted call stopped.
+
+    `note` is told what is done, `progress` how far it is.
 
     Raises: DataError; TokenizerError; RunError where the folder cannot be written.
     """
@@ -48,7 +52,7 @@ def prepare(config: RunConfig, split: Split | None, run: Run, note: Note) -> tup
         note(f"packing {split.documents:,} documents, {split.text_bytes / 1e6:,.1f} MB, into {run.data_folder}")
 
     def on_progress(documents: int, text_bytes: int) -> None:
-        note(f"packed {text_bytes / split.text_bytes:.0%}: {documents:,} of {split.documents:,} documents")
+        progress(f"packed {text_bytes / split.text_bytes:.0%}: {documents:,} of {split.documents:,} documents")
 
     valid = _documents(config.data, config.data.valid)
     pack(_documents(config.data), tokenizer, run.data_folder, split=split, valid=valid, on_progress=on_progress)

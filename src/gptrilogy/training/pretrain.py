@@ -1,6 +1,5 @@
 """The pretraining loop: one flat function over small parts, all of its state one `TrainState`."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ class Reporter(Protocol):
     """Where a run tells people what it does."""
 
     def row(self, row: Row) -> None: ...
+    def within_step(self, step: int, done: int, batch_size: int) -> None: ...
     def sample(self, step: int, text: str) -> None: ...
     def warn(self, message: str) -> None: ...
 
@@ -75,7 +75,7 @@ def pretrain(
         # 2. Gradients of one step, a micro-batch at a time; a request to stop leaves the step unmade.
         before, started = generators(), time.perf_counter()
         rate = learning_rate(train, step=state.step, tokens_per_step=train.batch_size * n_ctx)
-        loss_nats = accumulate_gradients(state.model, loader, state.samples, train, stop)
+        loss_nats = accumulate_gradients(state, loader, train, stop, reporter.within_step)
         if loss_nats is None:
             restore_generators(before)
             break
@@ -97,7 +97,7 @@ def pretrain(
             journal.record("valid", loss_nats=found.loss_nats, bits_per_byte=found.bits_per_byte)
         if sample and state.step in sample_steps:
             reporter.sample(state.step, sample(state.model))
-        if last or state.step % train.checkpoint_every == 0:
+        if last or state.step % train.checkpoint_every == 0 or journal.is_save_overdue():
             journal.save(found)
 
     # 5. The end, or an early one that loses nothing.
@@ -105,18 +105,22 @@ def pretrain(
     finished = state.step >= max_steps
     if finished:
         journal.record("end")
-    journal.close()
     return Outcome(journal.last_row, best(run.checkpoints_folder), finished)
 
 
 def accumulate_gradients(
-    model: GPT, loader: Loader, first_sample: int, train: TrainConfig, stop: StopRequest
+    state: TrainState,
+    loader: Loader,
+    train: TrainConfig,
+    stop: StopRequest,
+    on_progress: Callable[[int, int, int], None] | None = None,
 ) -> float | None:
-    """Leave in `model` the gradient of the mean loss over one batch, and return that loss in nats a token.
+    """Leave in the model the gradient of the mean loss over the next batch, and return that loss in nats a token.
 
     Each micro-batch counts by its share of the batch's tokens. None where a request to stop came in between.
+    `on_progress(step, sequences done, batch_size)` is called after each micro-batch but the last.
     """
-    device = model.wte.weight.device
+    model, device = state.model, state.model.wte.weight.device
     micro = train.micro_batch_size or train.batch_size
     total = torch.zeros((), device=device)
     model.train()
@@ -125,11 +129,13 @@ def accumulate_gradients(
         if stop:
             return None
         size = min(micro, train.batch_size - start)
-        ids = loader.batch(first_sample + start, size).to(device)  # (micro, T + 1)
+        ids = loader.batch(state.samples + start, size).to(device)  # (micro, T + 1)
         with autocast(train, device):
             loss = model.loss(ids) * (size / train.batch_size)
         loss.backward()
         total += loss.detach()
+        if on_progress and start + size < train.batch_size:
+            on_progress(state.step + 1, start + size, train.batch_size)
     return total.item()
 
 
@@ -163,8 +169,10 @@ class _Journal:
         self._log = MetricsLog(run.metrics_path)
         self._begun = time.perf_counter() - state.elapsed_s  # seconds count over all sessions of the run
         self._saved_at = state.step or None
+        self._saved_s = time.monotonic()
         if state.step:
-            self.last_row = next((row for row in reversed(read_metrics(run.metrics_path)) if _is_result(row)), {})
+            results = filter(_is_result, reversed(read_metrics(run.metrics_path)))
+            self.last_row = next(results, self.last_row)
             self.record("resume")
 
     def record(self, event: str, **fields: Any) -> Row:
@@ -179,23 +187,21 @@ class _Journal:
 
     def train(self, loss_nats: float, rate: float, grad_norm: float, *, applied: bool, seconds: float) -> None:
         tokens_per_s = round(self.config.train.batch_size * self.config.model.n_ctx / seconds, 1)
-        numbers: dict[str, Any] = {"loss_nats": loss_nats, "lr": rate, "grad_norm": grad_norm}
-        if not applied:  # JSON has no NaN
-            numbers = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-            numbers["skipped"] = True
-        self.record("train", **numbers, tokens_per_s=tokens_per_s)
+        skipped = {} if applied else {"skipped": True}
+        self.record("train", loss_nats=loss_nats, lr=rate, grad_norm=grad_norm, tokens_per_s=tokens_per_s, **skipped)
 
     def save(self, found: Validation | None) -> None:
         """Write a checkpoint, unless this very step has one; the best and the last two are kept."""
         if self._saved_at == self.state.step:
             return
-        folder = self.state.save(self.run, self.config, valid_loss_nats=found.loss_nats if found else None)
+        valid_loss_nats = found.loss_nats if found and math.isfinite(found.loss_nats) else None
+        folder = self.state.save(self.run, self.config, valid_loss_nats=valid_loss_nats)
         prune(self.run.checkpoints_folder)
-        self._saved_at = self.state.step
+        self._saved_at, self._saved_s = self.state.step, time.monotonic()
         self.record("checkpoint", path=str(folder.relative_to(self.run.folder)))
 
-    def close(self) -> None:
-        self._log.close()
+    def is_save_overdue(self) -> bool:
+        return time.monotonic() - self._saved_s > self.config.train.checkpoint_every_s
 
 
 def _is_result(row: Row) -> bool:

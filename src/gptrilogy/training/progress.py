@@ -1,5 +1,6 @@
 """What a person sees of a run, on stderr: one line that renews itself on a terminal, a line now and then elsewhere."""
 
+import os
 import sys
 import time
 from typing import TextIO
@@ -21,7 +22,7 @@ class ConsoleReporter:
         self.max_steps = 0
         self.flops_per_token = 0
         self.ceiling_flops = 0.0
-        self._lively = self.stream.isatty()
+        self._lively = self.stream.isatty() and not os.environ.get("NO_COLOR")
         self._shown_at = 0.0
         self._line_open = False
         self._pace: _Pace | None = None
@@ -43,6 +44,9 @@ class ConsoleReporter:
         if now - self._shown_at >= (LIVELY_S if self._lively else QUIET_S):
             self._shown_at = now
             self._show(message)
+
+    def within_step(self, step: int, done: int, batch_size: int) -> None:
+        self.passing(f"step {step:,}/{self.max_steps:,}: {done} of {batch_size} sequences")
 
     def sample(self, step: int, text: str) -> None:
         body = "\n".join(f"  | {line}" for line in text.splitlines())

@@ -4,7 +4,7 @@ import math
 
 from gptrilogy.data.shards import PackedData
 from gptrilogy.devices import memory_bytes, pick_device, pick_precision
-from gptrilogy.errors import ConfigError
+from gptrilogy.errors import ConfigError, DataError
 from gptrilogy.scaling.plan import memory_by_part
 from gptrilogy.training.config import RunConfig
 
@@ -15,8 +15,10 @@ MEMORY_SHARE = 0.5
 def resolve(config: RunConfig, data: PackedData) -> tuple[RunConfig, list[str]]:
     """Set vocabulary, precision, micro-batch size, steps and the end of the decay; say what was chosen and why.
 
-    Raises: ConfigError where a value does not fit the text.
+    Raises: ConfigError where a value does not fit the text; DataError where nothing is left to validate on.
     """
+    if not len(data.valid):
+        raise DataError("no text is left to validate on: give more text, or a file of its own with --valid")
     notes: list[str] = []
     n_vocab = data.index.tokenizer.n_vocab
     model = config.model.replace(n_vocab=n_vocab)

@@ -38,7 +38,7 @@ def time_steps(config: RunConfig, data: PackedData, steps: int = TIMED_STEPS) ->
     seconds: list[float] = []
     for _ in range(WARM_UP_STEPS + steps):
         start = time.perf_counter()
-        loss_nats = accumulate_gradients(state.model, loader, state.samples, config.train, no_stop)
+        loss_nats = accumulate_gradients(state, loader, config.train, no_stop)
         update(state, 1e-4, loss_nats or 0.0, config.train.grad_clip)
         state.samples += config.train.batch_size
         seconds.append(time.perf_counter() - start)
