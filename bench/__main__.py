@@ -3,6 +3,7 @@
 The table goes to stdout, progress to stderr.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -40,6 +41,7 @@ def bench(
         log.append(line)
         print(line, file=sys.stderr, flush=True)
 
+    say(f"load average before: {os.getloadavg()[0]:.2f}; other work on this machine blurs every figure")
     options = [f"--repeats {repeats}", *(f"--only {name}" for name in only), *(["--record DIR"] if record else [])]
     report = Report(f"python -m bench {' '.join(options)}", repeats)
     for case in CASES:

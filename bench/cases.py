@@ -12,7 +12,7 @@ CONTENDERS = (OURS, OURS_FP32, PLAIN, TRANSFORMERS, TRANSFORMERS_FUSED)
 
 
 class Case(Config):
-    """One model and batch. A sample is the time of `sample_steps` steps: enough that a process's waking does not count."""
+    """One model and batch. A sample is the time of `sample_steps` steps, so that a process's waking hardly counts."""
 
     name: str
     model: GPTConfig

@@ -1,4 +1,4 @@
-"""Training steps of all contenders in turn, each in its own process, one at work at a time. Needs no torch."""
+"""Training steps of all contenders in turn, each in its own process, one at work at a time. Loads no torch itself."""
 
 import json
 import statistics
@@ -16,7 +16,7 @@ from gptrilogy.scaling.compute import training_flops_per_token
 
 Say = Callable[[str], None]
 ROOT = Path(__file__).parent.parent
-LOSS_TOLERANCE = {"fp32": 1e-4, "bf16": 2e-2}
+FP32_TOLERANCE, BF16_TOLERANCE = 1e-4, 2e-2  # of the first loss, in nats a token
 
 
 class Worker:
@@ -85,7 +85,7 @@ class Measurement:
 
 
 def measure(case: Case, repeats: int, say: Say, contenders: Sequence[str] = CONTENDERS) -> Measurement:
-    """One sample of each contender after the other, `repeats` times, after two rounds of warm-up.
+    """One sample of each contender after the other, `repeats` times, after a step and a sample each of warm-up.
 
     Raises: RuntimeError where a process ends early or the contenders do not do the same work.
     """
@@ -124,7 +124,8 @@ def _check_same_work(found: Measurement, say: Say) -> None:
         say(f"{found.case.name}: {name} has {result.parameters:,} parameters, first loss {result.first_loss_nats:.6f}")
         if result.parameters != expected.parameters:
             raise RuntimeError(f"{name} has {result.parameters:,} parameters, expected {expected.parameters:,}")
-    for precision, tolerance in LOSS_TOLERANCE.items():
-        losses = [r.first_loss_nats for r in found.results.values() if precision in ("bf16", precision_of(r.contender))]
-        if losses and max(losses) - min(losses) > tolerance:
-            raise RuntimeError(f"first losses within {tolerance} of each other expected, got {losses}")
+    losses_nats = {name: result.first_loss_nats for name, result in found.results.items()}
+    fp32 = {name: loss for name, loss in losses_nats.items() if precision_of(name) == "fp32"}
+    for losses, tolerance in ((fp32, FP32_TOLERANCE), (losses_nats, BF16_TOLERANCE)):
+        if losses and max(losses.values()) - min(losses.values()) > tolerance:
+            raise RuntimeError(f"first losses must lie within {tolerance} of each other, got {losses}")

@@ -20,10 +20,11 @@ VERDICTS = {True: "met", False: "MISSED", None: ""}
 
 METHOD = """\
 Each contender trains in a process of its own; they take turns, one sample each, and only one works at a time. Figures
-are medians of n = {n} after two rounds of warm-up. All begin from the same weights, without dropout, with the same
-AdamW and clipping at 1.0; a step is forward, backward, clipping, update and zeroing. Ours reads its batches through its
-loader, the others have theirs ready. Threads and their waiting policy are PyTorch's defaults: one that waits
-sleeps within milliseconds. Peak memory is that of the whole process. The ceiling is a matrix product of 1,024 x 1,024 in the same precision, timed in the same rounds."""
+are medians of n = {n} after warm-up. All begin from the same weights and batch, without dropout, with the same AdamW
+and clipping at 1.0; a step is forward, backward, clipping, update and zeroing. Ours reads its batches through its
+loader, the others have theirs ready. Threads and their waiting policy are PyTorch's defaults: one that waits sleeps
+within milliseconds. Peak memory is that of the whole process, its libraries included. The ceiling is a matrix product
+of 1,024 x 1,024 in the contender's precision, timed in the same rounds."""
 
 
 @dataclass(slots=True)

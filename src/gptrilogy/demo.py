@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from gptrilogy.errors import ConfigError, RunError
 
 BUDGET_S = 225  # everything but the restart: at most four minutes of training, six in all
-STOP_SHARE = 0.4  # of the steps, after which the run is stopped
+STOP_SHARE = 0.5  # of the steps, after which the run is stopped
 SEED = 0
 
 

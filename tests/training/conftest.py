@@ -1,5 +1,6 @@
 """A model of a few thousand weights on a page of text: whole runs, begun, stopped and resumed, in a second."""
 
+import io
 import json
 import os
 import random
@@ -20,6 +21,7 @@ from gptrilogy.runs import Row, Run, read_metrics
 from gptrilogy.training.config import RunConfig
 from gptrilogy.training.preparation import prepare, survey
 from gptrilogy.training.pretrain import Outcome, pretrain
+from gptrilogy.training.progress import ConsoleReporter
 from gptrilogy.training.resolve import resolve
 from gptrilogy.training.signals import StopRequest
 
@@ -178,14 +180,15 @@ def reap(trainer: "subprocess.Popen[str]") -> Callable[[], int]:
     return reap
 
 
-class Listener:
-    """A reporter that keeps the warnings."""
+class Listener(ConsoleReporter):
+    """A reporter to nobody, which keeps the warnings."""
 
     def __init__(self, warnings: list[str]) -> None:
-        self.warn = warnings.append
+        super().__init__(stream=io.StringIO())
+        self.warnings = warnings
 
-    def row(self, row: Row) -> None: ...
-    def sample(self, step: int, text: str) -> None: ...
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
 
 
 def packed(run: Run) -> PackedData:

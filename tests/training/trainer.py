@@ -3,35 +3,37 @@
 Importing torch takes seconds and forking milliseconds, so a test can afford to kill many trainers.
 """
 
+import io
 import json
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 import torch
 
 from gptrilogy.config import parse
 from gptrilogy.data.shards import open_shards
-from gptrilogy.runs import Row, Run
+from gptrilogy.runs import Run
 from gptrilogy.training.config import RunConfig
 from gptrilogy.training.pretrain import pretrain
+from gptrilogy.training.progress import ConsoleReporter
 from gptrilogy.training.signals import StopRequest
 
 PATIENCE_S = 60
 
 
-class Silent:
-    def row(self, row: Row) -> None: ...
-    def sample(self, step: int, text: str) -> None: ...
-    def warn(self, message: str) -> None: ...
-
-
-def train(run: Run) -> int:
+def train(folder: Path) -> int:
     """-> the exit code a shell would see."""
-    data = open_shards(run.data_folder, fingerprint=None)
-    with StopRequest() as stop, run.locked():
-        pretrain(parse(RunConfig, run.config()), run, data, Silent(), stop)
+    try:
+        run = Run.open(folder)
+        data = open_shards(run.data_folder, fingerprint=None)
+        with StopRequest() as stop, run.locked():
+            pretrain(parse(RunConfig, run.config()), run, data, ConsoleReporter(stream=io.StringIO()), stop)
+    except BaseException:  # noqa: BLE001 - this is the last frame of the process
+        traceback.print_exc()
+        return 1
     return stop.exit_code
 
 
@@ -42,7 +44,7 @@ def main() -> None:
         process = os.fork()
         if process == 0:
             signal.alarm(PATIENCE_S)
-            os._exit(train(Run.open(Path(json.loads(line)))))
+            os._exit(train(Path(json.loads(line))))
         print(process, flush=True)
         _, status = os.waitpid(process, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)

@@ -1,5 +1,6 @@
 """The pretraining loop: one flat function over small parts, all of its state one `TrainState`."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
