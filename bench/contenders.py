@@ -81,8 +81,8 @@ def _transformers(case: Case, *, bf16_and_fused: bool) -> Contender:
         bos_token_id=0,  # the default lies outside a small vocabulary
         eos_token_id=0,
     )
-    config.loss_type = "ForCausalLM"  # its default, named so that it does not warn
     model: Any = GPT2LMHeadModel(config)
+    model.loss_type = "ForCausalLM"  # its default, named so that it does not warn
     model.load_state_dict(_transformers_names(_weights(case)))
     model.train()
     optimizer, ids = _adamw(model, fused=bf16_and_fused), _batch(case)
@@ -124,7 +124,8 @@ def _weights(case: Case) -> dict[str, Tensor]:
 
 
 def _loader(case: Case) -> Loader:
-    n_tokens = 4 * case.step_tokens + 1
+    """Random ids of one batch's length, so that every step goes once through the same text."""
+    n_tokens = case.step_tokens + 1  # an epoch is one batch
     ids = np.random.default_rng(SEED).integers(case.model.n_vocab, size=n_tokens, dtype=np.uint16)
     return Loader(Tokens([ids], eot_id=0), n_ctx=case.model.n_ctx, seed=SEED)
 

@@ -25,7 +25,8 @@ STRATA = [
     ["finetuning"],
     ["recipes"],
     ["serving", "studies"],
-    ["cli", "demo"],
+    ["demo"],
+    ["cli"],
     ["__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(STRATA) for name in names}

@@ -138,8 +138,11 @@ class MetricsLog:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def append(self, row: Row) -> None:
-        """Raises: RunError where the disk is full or gone."""
+    def append(self, row: Row) -> Row:
+        """Add a row and return it as it was written.
+
+        Raises: RunError where the disk is full or gone.
+        """
         finite = {key: None if isinstance(x, float) and not math.isfinite(x) else x for key, x in row.items()}
         try:
             with self.path.open("a", encoding="utf-8") as file:
@@ -149,6 +152,7 @@ class MetricsLog:
                 f"cannot write {self.path}: {error.strerror}; mend that, and `gpt resume {self.path.parent}` goes on "
                 "from the last checkpoint"
             ) from None
+        return finite
 
 
 def read_metrics(path: Path) -> list[Row]:

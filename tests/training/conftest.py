@@ -96,7 +96,8 @@ def train() -> Callable[..., Outcome]:
     ) -> Outcome:
         listener = Listener([] if warnings is None else warnings)
         config, data = parse(RunConfig, run.config()), packed(run)
-        return pretrain(config, run, data, listener, stop or StopRequest(), stop_at=stop_at, sample=sample)
+        stop = StopRequest() if stop is None else stop  # a request not yet made is false
+        return pretrain(config, run, data, listener, stop, stop_at=stop_at, sample=sample)
 
     return train
 

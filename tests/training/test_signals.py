@@ -17,7 +17,6 @@ from gptrilogy.runs import Run, read_metrics
 from gptrilogy.training.pretrain import Outcome
 from gptrilogy.training.signals import StopRequest
 
-MOMENTS = 8
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -29,11 +28,10 @@ def test_a_signal_at_any_moment_ends_the_run_at_most_one_step_later(
     reap: Callable[[], int],
     assert_equal_runs: Callable[[Run, Run], None],
 ) -> None:
-    moments = random.Random(int(number))
-    run = new_run()
-    for done in range(0, 8 * MOMENTS // 2, MOMENTS // 2):
+    run, moments = new_run(), random.Random(int(number))
+    for step in range(1, 41, 5):
         process = spawn(run)
-        wait_until(lambda done=done: steps(run) > done + moments.randrange(4))
+        wait_for(run, step + moments.randrange(4))
         time.sleep(moments.uniform(0, 0.02))
         seen = freeze(process, run)
         os.kill(process, number)
@@ -47,10 +45,12 @@ def test_a_signal_at_any_moment_ends_the_run_at_most_one_step_later(
     assert_equal_runs(whole, run)
 
 
-def test_a_second_signal_does_not_wait(new_run: Callable[..., Run], spawn: Callable[[Run], int], reap: Callable[[], int]) -> None:
+def test_a_second_signal_does_not_wait(
+    new_run: Callable[..., Run], spawn: Callable[[Run], int], reap: Callable[[], int]
+) -> None:
     run = new_run()
     process = spawn(run)
-    wait_until(lambda: steps(run) > 2)
+    wait_for(run, 2)
     freeze(process, run)
     os.kill(process, signal.SIGTERM)
     os.kill(process, signal.SIGINT)
@@ -107,16 +107,14 @@ def steps(run: Run) -> int:
     return max((row["step"] for row in read_metrics(run.metrics_path) if row["event"] == "train"), default=0)
 
 
+def wait_for(run: Run, step: int) -> None:
+    while steps(run) < step:
+        time.sleep(0.001)
+
+
 def freeze(process: int, run: Run) -> int:
     """Stop a process in its tracks, so that nothing moves between this look and a signal; -> finished steps."""
     os.kill(process, signal.SIGSTOP)
-    status = Path(f"/proc/{process}/stat")
-    wait_until(lambda: status.read_text(encoding="ascii").rpartition(")")[2].split()[0] == "T")
-    return steps(run)
-
-
-def wait_until(condition: Callable[[], bool], patience_s: float = 60) -> None:
-    begun = time.monotonic()
-    while not condition():
-        assert time.monotonic() - begun < patience_s
+    while Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "T":
         time.sleep(0.001)
+    return steps(run)

@@ -71,9 +71,12 @@ def packed_source(data: DataConfig) -> Path | None:
 
 
 def _take_over(source: Path, config: RunConfig, run: Run) -> tuple[Tokenizer, PackedData]:
-    """Link another run's shards into this one, with the tokenizer that made them."""
-    named = config.tokenizer not in ("byte_bpe", "bytes")
-    tokenizer = load_tokenizer(Path(config.tokenizer) if named else source.parent / "tokenizer")
+    """Link another run's shards into this one, with the tokenizer that made them, which may be named and lies beside."""
+    if config.tokenizer == "bytes":
+        tokenizer = BytesTokenizer()
+    else:
+        beside = config.tokenizer == "byte_bpe"
+        tokenizer = load_tokenizer(source.parent / "tokenizer" if beside else Path(config.tokenizer))
     open_shards(source, fingerprint=tokenizer.fingerprint)
     save_tokenizer(tokenizer, run.tokenizer_folder)
     link_shards(source, run.data_folder)

@@ -180,10 +180,10 @@ class _Journal:
         self.state.elapsed_s = round(time.perf_counter() - self._begun, 3)
         place = {"step": self.state.step, "tokens": self.state.samples * self.config.model.n_ctx}
         row = {"event": event, **place, **fields, "elapsed_s": self.state.elapsed_s}
-        self._log.append(row)
+        written = self._log.append(row)
         self.reporter.row(row)
         if _is_result(row):
-            self.last_row = row
+            self.last_row = written
         return row
 
     def train(self, loss_nats: float, rate: float, grad_norm: float, *, applied: bool, seconds: float) -> None:

@@ -73,7 +73,7 @@ class ConsoleReporter:
         assert self._pace is not None
         rate = self._pace.tokens_per_s
         parts = [f"step {row['step']:,}/{self.max_steps:,}"]
-        parts.append("loss not finite" if row["loss_nats"] is None else f"loss {row['loss_nats']:.3f}")
+        parts.append("loss not finite" if row.get("skipped") else f"loss {row['loss_nats']:.3f}")
         parts.append(f"{rate:,.0f} tokens/s")
         if self.ceiling_flops:
             share = rate * self.flops_per_token / self.ceiling_flops

@@ -1,0 +1,156 @@
+import pytest
+import torch
+
+from gptrilogy.errors import ConfigError, PromptError
+from gptrilogy.generation.config import Sampling
+from gptrilogy.generation.language_model import LanguageModel
+from gptrilogy.models import GPT, GPTConfig
+from gptrilogy.tokenizers.bytes import BytesTokenizer
+
+HALF_A_CHARACTER = "\ufffd"
+
+
+@pytest.fixture(scope="module")
+def language_model(model: GPT) -> LanguageModel:
+    return LanguageModel(model, BytesTokenizer())
+
+
+class FixedText(GPT):
+    """A model that continues every prompt with the same bytes, one for each position."""
+
+    def __init__(self, text: bytes) -> None:
+        super().__init__(GPTConfig(n_vocab=257, n_ctx=64, n_embd=257, n_head=1, n_layer=1))
+        self.ids = [0, *text]
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.zero_()
+            self.wte.weight.copy_(torch.eye(257))
+            self.ln_f.get_parameter("weight").fill_(1.0)
+            for position, following in enumerate(self.ids[1:]):
+                self.wpe.weight[position, following] = 10.0
+
+
+def says(text: str) -> LanguageModel:
+    """A model that, after a prompt of one byte, says this text and then ends it."""
+    return LanguageModel(FixedText(text.encode() + b"\0"), BytesTokenizer())
+
+
+GREEDY = Sampling(temperature=0)
+
+
+# Text.
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("stop", [(), ("e", "\ufffd\ufffd"), ("a", "b", "c")], ids=repr)
+def test_streamed_pieces_together_are_the_completions_text(
+    language_model: LanguageModel, seed: int, stop: tuple[str, ...]
+) -> None:
+    pieces = list(language_model.stream("On", max_tokens=50, seed=seed, stop=stop))
+    (completion,) = language_model.complete(["On"], max_tokens=50, seed=seed, stop=stop)
+    assert "".join(pieces) == completion.text
+    assert "" not in pieces
+    if not stop:
+        assert completion.text == language_model.tokenizer.decode(completion.ids)
+
+
+def test_a_piece_never_holds_half_a_character() -> None:
+    text = "naïve 猫, 🦜 und ẞ"
+    assert list(says(text).stream("a", GREEDY, max_tokens=len(text.encode()))) == list(text)
+
+
+def test_a_character_cut_off_by_the_length_is_marked_once() -> None:
+    assert list(says("a猫").stream("a", GREEDY, max_tokens=3)) == ["a", HALF_A_CHARACTER]
+
+
+def test_a_stop_string_ends_the_text_and_is_not_part_of_it() -> None:
+    (completion,) = says("one two END three").complete(["a"], GREEDY, stop=["END", "zzz"])
+    assert (completion.text, completion.finish_reason) == ("one two ", "stop")
+
+
+def test_what_could_have_begun_a_stop_string_is_not_lost() -> None:
+    (completion,) = says("the EN").complete(["a"], GREEDY, max_tokens=6, stop=["END"])
+    assert (completion.text, completion.finish_reason) == ("the EN", "length")
+
+
+def test_the_end_of_text_is_no_part_of_a_completion(model: GPT) -> None:
+    found = LanguageModel(model, BytesTokenizer()).complete(["a"], Sampling(temperature=3), max_tokens=60, n=40)
+    ended = [completion for completion in found if completion.finish_reason == "stop"]
+    assert ended  # of 2,400 nearly uniform draws
+    for completion in ended:
+        assert 256 not in completion.ids
+        assert "<|endoftext|>" not in completion.text
+
+
+def test_completions_come_prompt_by_prompt_and_sample_by_sample(language_model: LanguageModel) -> None:
+    prompts = ["a", "It is a truth", ""]
+    together = language_model.complete(prompts, max_tokens=9, n=3, seed=2)
+    one_by_one = [c for prompt in prompts for c in language_model.complete([prompt], max_tokens=9, n=3, seed=2)]
+    assert together == one_by_one
+    assert len({completion.ids for completion in together}) == 9
+
+
+def test_an_empty_prompt_begins_a_document(language_model: LanguageModel) -> None:
+    assert language_model.prompt_ids("") == [256]
+    assert len(language_model.complete([""], GREEDY, max_tokens=4)) == 1
+
+
+def test_no_tokens_make_no_text(language_model: LanguageModel) -> None:
+    (completion,) = language_model.complete(["a"], max_tokens=0)
+    assert (completion.text, completion.ids, completion.finish_reason) == ("", (), "length")
+
+
+def test_generate_takes_the_fields_of_sampling(language_model: LanguageModel) -> None:
+    how = Sampling(temperature=0.5, top_k=9, top_p=0.8)
+    (expected,) = language_model.complete(["On"], how, max_tokens=12, seed=4)
+    assert language_model.generate("On", max_tokens=12, seed=4, temperature=0.5, top_k=9, top_p=0.8) == expected.text
+
+
+def test_generate_refuses_what_sampling_does_not_know(language_model: LanguageModel) -> None:
+    with pytest.raises(ConfigError, match=r"unknown field temprature: did you mean temperature\?"):
+        language_model.generate("On", temprature=0.5)
+    with pytest.raises(ConfigError, match="top_p: .*, got 2"):
+        language_model.generate("On", top_p=2)
+
+
+def test_a_prompt_past_the_context_is_refused_before_anything_is_made(language_model: LanguageModel) -> None:
+    for refused in (
+        language_model.generate,
+        language_model.stream,
+        lambda prompt: language_model.complete(["a", prompt]),
+    ):
+        with pytest.raises(PromptError, match="1 to 37 tokens.* got 38"):
+            refused("a" * 38)
+
+
+# Scores.
+
+
+@torch.no_grad()
+def score_reference(model: GPT, before: list[int], after: list[int]) -> float:
+    log_p = model(torch.tensor([before + after])).double().log_softmax(-1)[0]
+    return sum(float(log_p[len(before) + i - 1, token]) for i, token in enumerate(after))
+
+
+@pytest.mark.parametrize("prompt", ["It is a truth", "x", ""])
+def test_a_score_is_the_sum_of_its_tokens_log_probabilities(language_model: LanguageModel, prompt: str) -> None:
+    answers = [" acknowledged", "!", "né"]
+    before = language_model.prompt_ids(prompt)
+    expected = [score_reference(language_model.model, before, list(answer.encode())) for answer in answers]
+    assert language_model.score(prompt, answers) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_score_does_not_depend_on_the_other_answers(language_model: LanguageModel) -> None:
+    answers = ["a", "longer than that", "b"]
+    assert language_model.score("x", answers) == [language_model.score("x", [answer])[0] for answer in answers]
+
+
+def test_a_score_of_nothing_is_certain(language_model: LanguageModel) -> None:
+    assert language_model.score("a", ["", "b"])[0] == language_model.score("", [""])[0] == 0.0
+    assert language_model.score("a", []) == []
+
+
+def test_a_score_may_use_the_whole_context_and_one_more_token(language_model: LanguageModel) -> None:
+    assert len(language_model.score("a" * 30, ["b" * 8])) == 1
+    with pytest.raises(PromptError, match="have 39 tokens, the model can score 38; shorten the prompt"):
+        language_model.score("a" * 30, ["b" * 9])

@@ -1,0 +1,189 @@
+"""The loop itself: what it writes down, what it keeps, what it goes back to."""
+
+import errno
+import itertools
+import math
+import os
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from gptrilogy.checkpoints import best, checkpoint_folders, manifest, read_checkpoint
+from gptrilogy.config import Tree, merge
+from gptrilogy.errors import CheckpointError
+from gptrilogy.models.gpt import GPT
+from gptrilogy.runs import Row, Run, read_metrics
+from gptrilogy.training import pretrain as loop
+from gptrilogy.training.pretrain import Outcome
+from gptrilogy.training.state import load_model
+from gptrilogy.training.validation import Validation
+
+SHORT: Tree = {"train": {"max_steps": 10, "valid_every": 2, "checkpoint_every": 2}}
+
+
+def test_a_row_of_each_event_holds_what_the_contract_names(whole: Run) -> None:
+    rows = read_metrics(whole.metrics_path)
+    fields = {row["event"]: set(row) for row in rows}
+    place = {"event", "step", "tokens", "elapsed_s"}
+    assert fields["train"] == place | {"loss_nats", "lr", "grad_norm", "tokens_per_s"}
+    assert fields["valid"] == place | {"loss_nats", "bits_per_byte"}
+    assert fields["checkpoint"] == place | {"path"}
+    assert fields["end"] == place
+    assert rows[-1]["event"] == "end"
+    assert [row["step"] for row in rows if row["event"] == "valid"] == [10, 20, 30, 40, 50]
+    assert all(row["tokens"] == row["step"] * 3 * 16 for row in rows)
+    assert [row["elapsed_s"] for row in rows] == sorted(row["elapsed_s"] for row in rows)
+
+
+def test_a_model_learns(whole: Run) -> None:
+    losses = [row["loss_nats"] for row in read_metrics(whole.metrics_path) if row["event"] == "valid"]
+    assert losses[0] > losses[-1] < math.log(257) / 1.5
+
+
+def test_the_best_checkpoint_and_the_last_two_are_kept(
+    new_run: Callable[..., Run], train: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([5.0, 3.0, 4.0, 4.5, 4.2])
+    monkeypatch.setattr(loop, "validate", lambda *_, **__: Validation(next(losses), 1.0))
+    run = new_run(SHORT)
+    outcome = train(run)
+    folders = checkpoint_folders(run.checkpoints_folder)
+    assert [manifest(folder)["step"] for folder in folders] == [4, 8, 10]
+    assert [manifest(folder)["valid_loss_nats"] for folder in folders] == [3.0, 4.5, 4.2]
+    assert outcome.best_checkpoint == folders[0] == best(run.checkpoints_folder)
+    assert outcome.last_row["loss_nats"] == 4.2
+
+
+def test_a_validation_that_is_not_finite_is_written_as_null_and_never_the_best(
+    new_run: Callable[..., Run], train: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([5.0, math.nan, math.inf, 6.0, math.nan])
+    monkeypatch.setattr(loop, "validate", lambda *_, **__: Validation(loss := next(losses), loss))
+    run = new_run(SHORT)
+    outcome = train(run)
+    assert outcome.best_checkpoint == run.checkpoint_folder(2)
+    written = [row["loss_nats"] for row in read_metrics(run.metrics_path) if row["event"] == "valid"]
+    assert written == [5.0, None, None, 6.0, None]
+
+
+def test_an_hour_between_checkpoints_is_not_risked(
+    new_run: Callable[..., Run], train: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count(0, 100)
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock))
+    run = new_run({"train": {"checkpoint_every": 50, "checkpoint_every_s": 1200}})
+    train(run)
+    saved = [row["step"] for row in read_metrics(run.metrics_path) if row["event"] == "checkpoint"]
+    assert len(saved) > 3
+    assert saved[-1] == 50
+
+
+def test_a_damaged_checkpoint_is_named_set_aside_and_the_one_before_it_taken(
+    whole: Run,
+    new_run: Callable[..., Run],
+    train: Callable[..., Outcome],
+    assert_equal_runs: Callable[[Run, Run], None],
+) -> None:
+    run, warnings = new_run(), list[str]()
+    train(run, stop_at=29)
+    for name in ("model.safetensors", "manifest.json"):
+        path = checkpoint_folders(run.checkpoints_folder)[-1] / name
+        path.write_bytes(path.read_bytes().replace(b"e", b"f", 1))
+        train(run, stop_at=27, warnings=warnings)
+        assert str(path) in warnings[-1]
+        assert warnings[-1].endswith("going back to the checkpoint before it")
+        assert checkpoint_folders(run.checkpoints_folder)[-1] == run.checkpoint_folder(27)
+    assert len(warnings) == 2
+    assert sorted(path.name for path in run.checkpoints_folder.glob("damaged-*")) == [
+        "damaged-step-00000027",
+        "damaged-step-00000029",
+    ]
+    train(run)
+    assert_equal_runs(whole, run)
+
+
+def test_a_run_without_a_whole_checkpoint_begins_anew(
+    whole: Run,
+    new_run: Callable[..., Run],
+    train: Callable[..., Outcome],
+    assert_equal_runs: Callable[[Run, Run], None],
+) -> None:
+    run, warnings = new_run(), list[str]()
+    train(run, stop_at=5)
+    (run.checkpoint_folder(5) / "model.safetensors").unlink()
+    assert train(run, warnings=warnings).finished
+    assert len(warnings) == 1
+    assert_equal_runs(whole, run)
+
+
+def test_a_full_disk_stops_the_run_and_leaves_the_checkpoints_there_are(
+    whole: Run,
+    new_run: Callable[..., Run],
+    train: Callable[..., Outcome],
+    assert_equal_runs: Callable[[Run, Run], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = new_run()
+    train(run, stop_at=10)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk, pytest.raises(CheckpointError, match=r"step-00000020: No space left on device"):
+        disk.setattr(os, "fsync", full)
+        disk.setattr(loop, "cut_metrics", lambda *_: None)
+        train(run)
+    assert [*run.checkpoints_folder.iterdir()] == [run.checkpoint_folder(10)]
+    train(run)
+    assert_equal_runs(whole, run)
+
+
+def test_more_steps_go_on_at_the_last_rate_of_the_stored_schedule(
+    whole: Run, new_run: Callable[..., Run], train: Callable[..., Outcome], numbers: Callable[[Run], list[Row]]
+) -> None:
+    run = new_run()
+    train(run)
+    run.write_config(merge(run.config(), {"train": {"max_steps": 60}}))
+    assert train(run).finished
+    assert numbers(run)[: len(numbers(whole))] == numbers(whole)
+    rates = [row["lr"] for row in numbers(run) if row["event"] == "train"]
+    assert rates[49:] == [pytest.approx(1e-3)] * 11
+
+
+def test_a_finished_run_that_is_resumed_only_says_so(new_run: Callable[..., Run], train: Callable[..., Outcome]) -> None:
+    run = new_run({"train": {"max_steps": 3}})
+    first, again = train(run), train(run)
+    assert again == first
+    assert [row["event"] for row in read_metrics(run.metrics_path)][-2:] == ["resume", "end"]
+
+
+@pytest.mark.parametrize(("every", "expected"), [(None, [2, 20, 50]), (20, [20, 40])])
+def test_samples_come_early_on_the_way_and_at_the_end_and_change_nothing(
+    every: int | None,
+    expected: list[int],
+    whole: Run,
+    new_run: Callable[..., Run],
+    train: Callable[..., Outcome],
+    assert_equal_runs: Callable[[Run, Run], None],
+) -> None:
+    run, seen = new_run({"train": {"sample_every": every}}), list[int]()
+
+    def sample(model: GPT) -> str:
+        seen.append(len(read_metrics(run.metrics_path)))
+        return "text"
+
+    train(run, sample=sample)
+    steps = [row["step"] for row in read_metrics(run.metrics_path)]
+    assert [steps[count - 1] for count in seen] == expected
+    assert_equal_runs(whole, run)
+
+
+def test_a_foreign_checkpoint_is_refused(new_run: Callable[..., Run], train: Callable[..., Outcome]) -> None:
+    run, wide = new_run({"train": {"max_steps": 1}}), new_run({"model": {"n_embd": 32}, "train": {"max_steps": 1}})
+    for each in (run, wide):
+        train(each)
+    checkpoint = read_checkpoint(run.checkpoint_folder(1))
+    checkpoint.config = read_checkpoint(wide.checkpoint_folder(1)).config
+    with pytest.raises(CheckpointError, match=r"do not fit the config: h\.0\.attn\.c_attn\.bias has shape \(48,\), expected"):
+        load_model(checkpoint, torch.device("cpu"))
