@@ -170,11 +170,13 @@ def _write_tensors(path: Path, tensors: "Mapping[str, Tensor]") -> None:
     from safetensors import SafetensorError
     from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
 
+    path.touch()
+    mode = path.stat().st_mode
     try:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
     except SafetensorError as error:  # it wraps the system's own error, a full disk for example
         raise OSError(None, str(error), str(path)) from None
-    path.chmod(0o644)  # safetensors makes it private
+    path.chmod(mode)  # safetensors makes it private
 
 
 def _inventory(folder: Path) -> dict[str, dict[str, Any]]:

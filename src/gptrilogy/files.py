@@ -47,7 +47,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 def replacing(path: Path) -> Generator[Path]:
     """A temporary file beside `path` that takes its name when the block succeeds and vanishes when it fails.
 
-    Raises: OSError from the block or the disk; `path` is then as it was.
+    Raises: OSError from the block or the disk, which names `path`; it is then as it was.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -55,6 +55,9 @@ def replacing(path: Path) -> Generator[Path]:
         flush(temporary)
         temporary.replace(path)
         flush(path.parent)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -48,6 +48,10 @@ def test_the_nucleus_includes_the_token_that_crosses() -> None:
     assert sizes == {0.01: 1, 0.49: 1, 0.51: 2, 0.79: 2, 0.81: 3, 0.96: 4, 1.0: 4}
 
 
+def test_a_nucleus_that_is_reached_exactly_grows_no_further() -> None:
+    assert kept(torch.zeros(4), Sampling(top_p=0.5)) == {0, 1}
+
+
 def released_nucleus(logits: Tensor, top_p: float) -> set[int]:
     """GPT-2's `sample.py`: its threshold is the last token whose cumulative sum stays within p, or else the first."""
     ordered = logits.sort(descending=True).values
@@ -93,6 +97,11 @@ def test_heat_makes_all_tokens_nearly_alike() -> None:
 # The choice.
 
 
+def test_each_token_owns_a_half_open_stretch_of_the_unit_interval() -> None:
+    halves = torch.zeros(2)
+    assert [choose(halves, Sampling(), uniform) for uniform in (0.0, 0.499, 0.5, JUST_BELOW_1)] == [0, 0, 1, 1]
+
+
 @given(logits=LOGITS, sampling=HOW)
 def test_the_ends_of_the_unit_interval_choose_surviving_tokens(logits: list[float], sampling: Sampling) -> None:
     scores = torch.tensor(logits)
@@ -132,13 +141,10 @@ def test_unfiltered_probabilities_are_the_softmax() -> None:
 
 
 def test_every_sample_has_its_own_stream_of_numbers() -> None:
-    streams = {
-        (seed, sample): tuple(uniforms(seed, sample).random() for _ in range(3))
-        for seed in (0, 1, 12)
-        for sample in (0, 1, 2, 21)
-    }
-    assert len(set(streams.values())) == len(streams)
-    assert streams[1, 2] == tuple(map(lambda draw: draw(), [uniforms(1, 2).random] * 3))
+    pairs = [(seed, sample) for seed in (0, 1, 12) for sample in (0, 1, 2, 21)]
+    assert len({uniforms(*pair).random() for pair in pairs}) == len(pairs)
+    first, second = uniforms(1, 2), uniforms(1, 2)
+    assert [first.random() for _ in range(9)] == [second.random() for _ in range(9)]
 
 
 @pytest.mark.parametrize("field", [{"temperature": -0.1}, {"top_k": 0}, {"top_p": 0.0}, {"top_p": 1.1}], ids=repr)

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -9,14 +12,14 @@ from gptrilogy.models.loss import mean_loss_nats, mean_loss_reference, token_nat
 N, C, V = 11, 6, 10
 
 
-@pytest.fixture(params=[1, V, 3 * V, 11 * V, 1 << 24], ids=lambda size: f"chunks of {size}", autouse=True)
+@pytest.fixture(params=[1, V, 3 * V, 11 * V, 1 << 24], ids=lambda size: f"chunks of {size}")
 def chunk_elements(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test at chunks of one row (twice), of a part, of exactly all, and of more than all."""
+    """Chunks smaller than one row, of one row, of some, of exactly all, and of more than all."""
     monkeypatch.setattr("gptrilogy.models.loss.CHUNK_ELEMENTS", request.param)
 
 
 @pytest.fixture
-def hidden() -> Tensor:
+def hidden(chunk_elements: None) -> Tensor:
     return torch.randn(N, C, generator=torch.Generator().manual_seed(0)).requires_grad_()
 
 
@@ -63,9 +66,14 @@ def test_gradients_of_several_portions_add_up(hidden: Tensor, wte: Tensor, targe
 @pytest.mark.parametrize("weights", [None, WEIGHTS["with zeros"]], ids=["all alike", "with zeros"])
 def test_the_gradient_is_the_derivative(hidden: Tensor, wte: Tensor, targets: Tensor, weights: Tensor | None) -> None:
     doubles = [x.detach().double().requires_grad_() for x in (hidden, wte)]
-    assert torch.autograd.gradcheck(lambda h, w: mean_loss_nats(h, w, targets, weights), doubles)
+
+    def loss(h: Tensor, w: Tensor) -> Tensor:
+        return mean_loss_nats(h, w, targets, weights)
+
+    assert torch.autograd.gradcheck(loss, doubles)
 
 
+@pytest.mark.usefixtures("chunk_elements")
 def test_a_tied_embedding_collects_both_of_its_gradients(wte: Tensor, targets: Tensor) -> None:
     looked_up = mean_loss_nats(wte[targets.roll(1)], wte, targets)
     expected = mean_loss_reference(wte[targets.roll(1)], wte, targets)
@@ -96,7 +104,9 @@ class LargestTensor(TorchDispatchMode):
         super().__init__()
         self.elements = 0
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         result = func(*args, **(kwargs or {}))
         made = result if isinstance(result, tuple | list) else [result]
         self.elements = max([self.elements, *(x.numel() for x in made if isinstance(x, Tensor))])

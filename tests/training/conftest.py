@@ -25,7 +25,7 @@ from gptrilogy.training.progress import ConsoleReporter
 from gptrilogy.training.resolve import resolve
 from gptrilogy.training.signals import StopRequest
 
-WORDS = "a truth universally acknowledged that single man in possession of good fortune must be want wife".split()
+WORDS = ["a", "truth", "universally", "acknowledged", "single", "man", "in", "possession", "of", "good", "fortune"]
 TINY: Tree = {
     "tokenizer": "bytes",
     "model": {"n_layer": 2, "n_embd": 16, "n_head": 2, "n_ctx": 16, "dropout": 0.1},
@@ -151,7 +151,9 @@ def assert_equal_runs(
 def trainer() -> Iterator["subprocess.Popen[str]"]:
     """The process of `trainer.py`, which has imported torch and waits for runs to train."""
     script = Path(__file__).with_name("trainer.py")
-    with subprocess.Popen([sys.executable, script], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, script], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
         yield process
         assert process.stdin
         process.stdin.close()

@@ -20,7 +20,9 @@ def model() -> GPT:
 
 def test_matrices_and_embeddings_decay_and_biases_and_gains_do_not(model: GPT) -> None:
     decays = {
-        name: group["weight_decay"] for group in build_optimizer(model, CONFIG).param_groups for name in group["param_names"]
+        name: group["weight_decay"]
+        for group in build_optimizer(model, CONFIG).param_groups
+        for name in group["param_names"]
     }
     matrices = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
     decaying = {"wte.weight", "wpe.weight", *(f"h.{layer}.{name}" for layer in range(2) for name in matrices)}
@@ -51,7 +53,9 @@ def test_two_steps_equal_adam_with_decoupled_decay_written_out(model: GPT) -> No
             torch.testing.assert_close(parameter.detach().double(), expected[name], atol=1e-6, rtol=0)
 
 
-def adam_step(weight: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, *, step: int, rate: float, decay: float) -> None:
+def adam_step(
+    weight: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, *, step: int, rate: float, decay: float
+) -> None:
     """Loshchilov and Hutter 2019, algorithm 2, with the rate as the schedule multiplier of both terms."""
     weight -= rate * decay * weight
     mean.mul_(0.9).add_(0.1 * gradient)

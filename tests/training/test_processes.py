@@ -1,5 +1,6 @@
 """Runs in processes of their own, killed without warning, started under odd circumstances."""
 
+import json
 import os
 import random
 import signal
@@ -56,6 +57,29 @@ def test_two_processes_with_one_seed_reach_the_same_bits_and_another_seed_others
         assert reap() == 0
     assert_equal_runs(whole, again)
     assert not torch.equal(last_state(whole)["wte.weight"], last_state(other)["wte.weight"])
+
+
+def test_odd_machines_train_to_the_same_bits(
+    whole: Run, new_run: Callable[..., Run], tmp_path: Path, assert_equal_runs: Callable[[Run, Run], None]
+) -> None:
+    here = tmp_path / "read-only"
+    here.mkdir(mode=0o500)
+    odd = {"TZ": "Pacific/Chatham", "LC_ALL": "C", "PYTHONHASHSEED": "7", "PATH": ""}
+    run = new_run()
+    script = Path(__file__).with_name("trainer.py")
+    found = subprocess.run(
+        [sys.executable, "-X", "dev", script],
+        input=json.dumps(str(run.folder)),
+        env=odd,
+        cwd=here,
+        text=True,
+        capture_output=True,
+        check=True,
+    )
+    assert found.stdout.splitlines()[1:] == ["0"]
+    assert found.stderr == ""
+    assert_equal_runs(whole, run)
+    assert [*here.iterdir()] == []
 
 
 def finished(run: Run) -> bool:

@@ -52,7 +52,7 @@ def test_epochs_become_steps(data: PackedData) -> None:
 
 
 def test_a_run_of_open_length_is_refused(data: PackedData) -> None:
-    with pytest.raises(ConfigError, match="is open: give --max-steps, --train.epochs or --budget"):
+    with pytest.raises(ConfigError, match=r"is open: give --max-steps, --train\.epochs or --budget"):
         resolve(requested(), data)
 
 

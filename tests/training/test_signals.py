@@ -18,7 +18,6 @@ from gptrilogy.training.pretrain import Outcome
 from gptrilogy.training.signals import StopRequest
 
 
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_at_any_moment_ends_the_run_at_most_one_step_later(
     number: signal.Signals,

@@ -37,6 +37,11 @@ def train(folder: Path) -> int:
     return stop.exit_code
 
 
+def say(number: int) -> None:
+    sys.stdout.write(f"{number}\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     torch.set_num_threads(1)  # more would not survive a fork
     torch.optim.SGD([torch.zeros(1)])  # the first optimizer imports much more of torch
@@ -45,9 +50,9 @@ def main() -> None:
         if process == 0:
             signal.alarm(PATIENCE_S)
             os._exit(train(Path(json.loads(line))))
-        print(process, flush=True)
+        say(process)
         _, status = os.waitpid(process, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        say(os.waitstatus_to_exitcode(status))
 
 
 if __name__ == "__main__":

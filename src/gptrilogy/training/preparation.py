@@ -71,7 +71,7 @@ def packed_source(data: DataConfig) -> Path | None:
 
 
 def _take_over(source: Path, config: RunConfig, run: Run) -> tuple[Tokenizer, PackedData]:
-    """Link another run's shards into this one, with the tokenizer that made them, which may be named and lies beside."""
+    """Link another run's shards into this one, with the tokenizer that made them: the one beside them, if not named."""
     if config.tokenizer == "bytes":
         tokenizer = BytesTokenizer()
     else:

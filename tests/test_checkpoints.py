@@ -1,0 +1,428 @@
+"""A checkpoint is whole or it does not exist, whatever happens while it is written or after."""
+
+import errno
+import io
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gptrilogy.checkpoints import (
+    CONFIG,
+    MANIFEST,
+    MODEL,
+    Checkpoint,
+    best,
+    checkpoint_folders,
+    manifest,
+    newest_valid,
+    prune,
+    read_checkpoint,
+    read_tensors,
+    set_aside,
+    verify_checkpoint,
+    write_checkpoint,
+)
+from gptrilogy.errors import CheckpointError
+from gptrilogy.files import sha256_file, sha256_json
+from gptrilogy.tokenizers import BytesTokenizer, save_tokenizer
+
+FILES = [
+    MANIFEST,
+    CONFIG,
+    MODEL,
+    "tokenizer/tokenizer.json",
+    "train_state/tensors.safetensors",
+    "train_state/values.json",
+]
+Save = Callable[..., Path]
+
+
+def checkpoint(step: int) -> Checkpoint:
+    weights = torch.randn(4, 3, generator=torch.Generator().manual_seed(step))
+    return Checkpoint(
+        config={"seed": step},
+        model={"wte.weight": weights, "transposed": weights.t(), "half": weights.bfloat16()},
+        train_tensors={"generator.cpu": torch.arange(5, dtype=torch.uint8), "step": torch.tensor(float(step))},
+        train_values={"step": step},
+    )
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tokenizer(BytesTokenizer(), tmp_path_factory.mktemp("tokenizer")).parent
+
+
+@pytest.fixture
+def save(tmp_path: Path, tokenizer: Path) -> Save:
+    """Write the checkpoint of a step below `tmp_path`."""
+
+    def save(step: int, loss: float | None = None) -> Path:
+        folder = tmp_path / f"step-{step:08d}"
+        summary = {"step": step, "valid_loss_nats": loss}
+        write_checkpoint(folder, checkpoint(step), tokenizer=tokenizer, summary=summary)
+        return folder
+
+    return save
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, tokenizer: Path) -> Path:
+    """A sound checkpoint; a test that damages it does so to a copy."""
+    folder = tmp_path_factory.mktemp("whole") / "step-00000001"
+    write_checkpoint(folder, checkpoint(1), tokenizer=tokenizer, summary={"step": 1, "valid_loss_nats": 2.5})
+    return folder
+
+
+def copied(whole: Path, parent: Path) -> Path:
+    shutil.rmtree(parent, ignore_errors=True)
+    return Path(shutil.copytree(whole, parent / whole.name))
+
+
+def refused(folder: Path, name: str) -> None:
+    """A folder with one damaged file does not pass, and the file is named."""
+    reports: list[CheckpointError] = []
+    with pytest.raises(CheckpointError) as raised:
+        verify_checkpoint(folder)
+    assert newest_valid(folder.parent, reports.append) is None
+    assert str(raised.value) in map(str, reports) or not checkpoint_folders(folder.parent)
+    assert str(folder) in str(raised.value)
+    assert name in str(raised.value) or name == MANIFEST
+
+
+# -- reading back ------------------------------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_comes_back_to_the_bit(whole: Path) -> None:
+    expected, found = checkpoint(1), read_checkpoint(whole)
+    assert (found.config, found.train_values) == (expected.config, expected.train_values)
+    for left, right in ((expected.model, found.model), (expected.train_tensors, found.train_tensors)):
+        assert left.keys() == right.keys()
+        assert all(left[name].dtype == right[name].dtype and torch.equal(left[name], right[name]) for name in left)
+    weights_only = read_checkpoint(whole, with_train_state=False)
+    assert (dict(weights_only.train_tensors), weights_only.train_values) == ({}, {})
+
+
+def test_the_folder_is_as_the_contract_says(whole: Path) -> None:
+    assert {path.relative_to(whole).as_posix() for path in whole.rglob("*") if path.is_file()} == set(FILES)
+    assert (whole / "tokenizer/tokenizer.json").read_bytes() == (
+        save_tokenizer(BytesTokenizer(), whole.parent / "again").read_bytes()
+    )
+    found = manifest(whole)
+    assert (found["step"], found["valid_loss_nats"]) == (1, 2.5)
+    assert found["files"].keys() == {*FILES} - {MANIFEST}
+    for name, row in found["files"].items():
+        assert row == {"size_bytes": (whole / name).stat().st_size, "sha256": sha256_file(whole / name)}
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_all_files_are_as_private_as_the_user_wants(mask: int, mode: int, save: Save, tmp_path: Path) -> None:
+    before = os.umask(mask)
+    try:
+        folder = save(1)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in folder.glob("*.*")} == {mode}
+    assert {path.stat().st_mode & 0o777 for path in folder.glob("train_state/*")} == {mode}
+
+
+# -- damage ------------------------------------------------------------------------------------------------------------
+
+
+@given(data=st.data(), name=st.sampled_from(FILES))
+def test_a_single_flipped_bit_is_refused(
+    data: st.DataObject, name: str, whole: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = copied(whole, tmp_path_factory.getbasetemp() / "flipped")
+    path = folder / name
+    content = bytearray(path.read_bytes())
+    bit = data.draw(st.integers(0, 8 * len(content) - 1))
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+    refused(folder, name)
+
+
+def test_every_single_bit_of_the_manifest_counts(whole: Path, tmp_path: Path) -> None:
+    folder = copied(whole, tmp_path / "flipped")
+    content = (whole / MANIFEST).read_bytes()
+    for bit in range(8 * len(content)):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        (folder / MANIFEST).write_bytes(flipped)
+        with pytest.raises(CheckpointError, match=r"manifest\.json"):
+            manifest(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_cut_anywhere_is_refused(name: str, whole: Path, tmp_path: Path) -> None:
+    folder = copied(whole, tmp_path / "cut")
+    content = (folder / name).read_bytes()
+    body = len(content.rstrip())  # a manifest without its last newline has lost nothing
+    for length in {0, 1, body // 3, body // 2, body - 1, *range(0, body, 97)}:
+        (folder / name).write_bytes(content[:length])
+        refused(folder, name)
+    (folder / name).write_bytes(content + b"x")
+    refused(folder, name)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_refused(name: str, whole: Path, tmp_path: Path) -> None:
+    folder = copied(whole, tmp_path / "missing")
+    (folder / name).unlink()
+    refused(folder, name)
+
+
+def test_a_file_that_cannot_be_read_is_refused(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Path) -> str:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("gptrilogy.checkpoints.sha256_file", broken)
+    refused(whole, CONFIG)
+
+
+@pytest.mark.parametrize("name", [MODEL, MANIFEST])
+def test_the_last_good_one_is_used(name: str, save: Save, tmp_path: Path) -> None:
+    reports: list[CheckpointError] = []
+    assert newest_valid(tmp_path, reports.append) is None
+    first, second, third = save(1), save(2), save(10)
+    assert newest_valid(tmp_path, reports.append) == third
+    for folder in (second, third):
+        (folder / name).write_bytes(b"damaged")
+    assert newest_valid(tmp_path, reports.append) == first
+    assert [str(folder / name) in str(report) for folder, report in zip((third, second), reports, strict=True)] == [
+        True,
+        True,
+    ]
+
+
+def test_a_damaged_one_set_aside_counts_no_more_and_is_not_lost(save: Save, tmp_path: Path) -> None:
+    save(1)
+    for _ in range(2):
+        set_aside(save(2))
+    assert [folder.name for folder in checkpoint_folders(tmp_path)] == ["step-00000001"]
+    verify_checkpoint(tmp_path / "damaged-step-00000002")
+
+
+# -- hostile files -----------------------------------------------------------------------------------------------------
+
+
+class Payload:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+        return (os.mkdir, (str(self.mark),))
+
+
+@pytest.mark.parametrize("how", ["pickle", "torch"])
+@pytest.mark.parametrize("name", [MODEL, "train_state/tensors.safetensors"])
+def test_a_pickle_in_the_place_of_tensors_is_refused_and_not_run(
+    how: str, name: str, whole: Path, tmp_path: Path
+) -> None:
+    folder, mark = copied(whole, tmp_path / "hostile"), tmp_path / "mark"
+    if how == "pickle":
+        (folder / name).write_bytes(pickle.dumps({"wte.weight": Payload(mark)}))
+    else:
+        torch.save({"wte.weight": Payload(mark)}, folder / name)
+    refused(folder, name)
+    rewrite_manifest(
+        folder, {name: {"size_bytes": (folder / name).stat().st_size, "sha256": sha256_file(folder / name)}}
+    )
+    verify_checkpoint(folder)  # an attacker can count and hash too
+    with pytest.raises(CheckpointError, match="is not a safetensors file"):
+        read_checkpoint(folder)
+    assert not mark.exists()
+    content = io.BytesIO((folder / name).read_bytes())
+    pickle.load(content) if how == "pickle" else torch.load(content, weights_only=False)
+    assert mark.exists()  # the payload would have worked
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "tokenizer/../../secret", ".."])
+def test_a_manifest_cannot_point_outside_its_folder(name: str, whole: Path, tmp_path: Path) -> None:
+    folder = copied(whole, tmp_path / "hostile")
+    secret = tmp_path / "hostile" / "secret"
+    secret.write_text("secret", encoding="utf-8")
+    rewrite_manifest(folder, {name: {"size_bytes": 6, "sha256": sha256_file(secret)}})
+    with pytest.raises(CheckpointError, match="it does not list the checkpoint's files"):
+        verify_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"null",
+        b'{"files": []}',
+        b'{"files": {"config.json": 1, "model.safetensors": 2}}',
+        b'{"files": {"config.json": {"size_bytes": 1, "sha256": ""}}}',
+        b"[" * 100_000,
+        b"\xff\xfe",
+    ],
+)
+def test_what_is_no_manifest_is_refused(content: bytes, whole: Path, tmp_path: Path) -> None:
+    folder = copied(whole, tmp_path / "hostile")
+    (folder / MANIFEST).write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"manifest\.json is damaged"):
+        manifest(folder)
+
+
+def test_a_checkpoint_of_another_version_says_so(whole: Path, tmp_path: Path) -> None:
+    folder = copied(whole, tmp_path / "newer")
+    rewrite_manifest(folder, {}, version=2)
+    with pytest.raises(CheckpointError, match="has version 2, this gptrilogy reads 1"):
+        manifest(folder)
+
+
+def test_a_file_without_tensors_is_refused_by_name(tmp_path: Path) -> None:
+    for content in (b"", b"\xff" * 8, (2**40).to_bytes(8, "little") + b"{}"):
+        (tmp_path / MODEL).write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"model\.safetensors is not a safetensors file"):
+            read_tensors(tmp_path / MODEL)
+    with pytest.raises(CheckpointError, match="is not a safetensors file"):
+        read_tensors(tmp_path / "absent")
+
+
+def rewrite_manifest(folder: Path, rows: dict[str, Any], **changes: Any) -> None:
+    """Change a manifest so that its own hash is right."""
+    listed = json.loads((folder / MANIFEST).read_bytes())
+    del listed["sha256"]
+    listed = {**listed, **changes, "files": {**listed["files"], **rows}}
+    (folder / MANIFEST).write_text(json.dumps({**listed, "sha256": sha256_json(listed)}), encoding="utf-8")
+
+
+# -- crashes -----------------------------------------------------------------------------------------------------------
+
+
+class Disk:
+    """Lets a number of system calls succeed, and then fails each with one error."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+        self.code, self.left = code, 0
+        for place, name in (
+            (os, "fsync"),
+            (os, "rename"),
+            (os, "replace"),
+            (os, "mkdir"),
+            (os, "chmod"),
+            (Path, "write_bytes"),
+            (shutil, "copyfile"),
+            (safetensors.torch, "save_file"),
+        ):
+            monkeypatch.setattr(place, name, self.limited(getattr(place, name)))
+
+    def limited(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def limited(*arguments: Any, **options: Any) -> Any:
+            self.left -= 1
+            if self.left < 0:
+                raise OSError(self.code, os.strerror(self.code))
+            return call(*arguments, **options)
+
+        return limited
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS])
+def test_a_failure_at_any_call_leaves_the_old_checkpoint_and_nothing_half(
+    code: int, save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, survived, messages = save(1), -1, list[str]()
+    with monkeypatch.context() as patches:
+        disk = Disk(patches, code)
+        while not (tmp_path / "step-00000002").exists():
+            survived += 1
+            disk.left = survived
+            try:
+                save(2)
+            except CheckpointError as error:
+                messages.append(str(error))
+            verify_checkpoint(old)
+            assert {path.name for path in tmp_path.iterdir()} <= {"step-00000001", "step-00000002"}
+    assert len(messages) > 25
+    for message in messages:
+        assert message.startswith(f"cannot write the checkpoint {tmp_path}/step-00000002: ")
+        assert os.strerror(code) in message
+        assert message.endswith("; earlier checkpoints are intact")
+        assert "\n" not in message
+    verify_checkpoint(tmp_path / "step-00000002")
+
+
+def test_a_full_disk_that_only_safetensors_sees_is_named(
+    save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise safetensors.SafetensorError("Error while serializing: No space left on device (os error 28)")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    with pytest.raises(CheckpointError, match=r"step-00000001: .*No space left on device"):
+        save(1)
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_checkpoint_without_a_manifest_does_not_exist(save: Save, tmp_path: Path) -> None:
+    save(1)
+    shutil.copytree(save(2), tmp_path / ".step-00000003.99.tmp")
+    (tmp_path / "step-00000002" / MANIFEST).unlink()
+    assert [folder.name for folder in checkpoint_folders(tmp_path)] == ["step-00000001"]
+    with pytest.raises(CheckpointError, match=r"is not a checkpoint: cannot read manifest\.json: No such file"):
+        manifest(tmp_path / "step-00000002")
+
+
+# -- the best and the last ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ([None, None, None], 3),
+        ([3.0, 2.0, 4.0], 2),
+        ([None, 9.0, None], 2),
+        ([2.0, 2.0, 2.0], 1),
+        ([], None),
+    ],
+)
+def test_the_best_has_the_least_validation_loss(
+    losses: list[float | None], expected: int | None, save: Save, tmp_path: Path
+) -> None:
+    for step, loss in enumerate(losses, start=1):
+        save(step, loss)
+    assert best(tmp_path) == (None if expected is None else tmp_path / f"step-{expected:08d}")
+
+
+@pytest.mark.parametrize(
+    ("losses", "kept"),
+    [
+        ([5.0, 1.0, 4.0, 3.0, 2.0], [2, 4, 5]),
+        ([5.0, 4.0, 3.0, 1.0, 2.0], [4, 5]),
+        ([1.0, 4.0, 3.0, None, None], [1, 4, 5]),
+        ([None] * 5, [4, 5]),
+        ([2.0], [1]),
+    ],
+)
+def test_pruning_keeps_the_best_and_the_last_two(
+    losses: list[float | None], kept: list[int], save: Save, tmp_path: Path
+) -> None:
+    for step, loss in enumerate(losses, start=1):
+        save(step, loss)
+        prune(tmp_path)
+    assert [manifest(folder)["step"] for folder in checkpoint_folders(tmp_path)] == kept
+
+
+def test_a_damaged_manifest_among_sound_ones_is_never_the_best(save: Save, tmp_path: Path) -> None:
+    for step, loss in ((1, 1.0), (2, 3.0), (3, 2.0)):
+        save(step, loss)
+    (tmp_path / "step-00000001" / MANIFEST).write_bytes(b"{")
+    assert best(tmp_path) == tmp_path / "step-00000003"
+    prune(tmp_path)
+    assert [folder.name for folder in checkpoint_folders(tmp_path)] == ["step-00000002", "step-00000003"]

@@ -1,0 +1,170 @@
+import errno
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gptrilogy import runs
+from gptrilogy.errors import RunError
+from gptrilogy.runs import MetricsLog, Run, cut_metrics, read_metrics
+
+CONFIG, ENVIRONMENT = {"seed": 1}, {"threads": 2}
+HOLD_THE_LOCK = """
+import sys
+from pathlib import Path
+from gptrilogy.runs import Run
+
+with Run(Path(sys.argv[1])).locked():
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run.create(tmp_path / "deep" / "run", CONFIG, ENVIRONMENT)
+
+
+def test_a_new_run_holds_what_was_asked_for(run: Run) -> None:
+    again = Run.open(run.folder)
+    assert (again.config(), again.environment()) == (CONFIG, ENVIRONMENT)
+    assert again.checkpoint_folder(100) == run.folder / "checkpoints" / "step-00000100"
+    run.write_config({"seed": 2})
+    assert again.config() == {"seed": 2}
+
+
+def test_a_folder_without_a_run_cannot_be_opened(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"holds no run \(no config.json\); make one with `gpt pretrain SOURCE --out"):
+        Run.open(tmp_path)
+
+
+@pytest.mark.parametrize("trace", ["config.json", "checkpoints"])
+def test_a_run_is_not_overwritten(trace: str, tmp_path: Path) -> None:
+    (tmp_path / trace).mkdir()
+    with pytest.raises(RunError, match=r"already holds a run: `gpt resume .*` continues it, --force deletes it"):
+        Run.create(tmp_path, CONFIG, ENVIRONMENT)
+    assert [path.name for path in tmp_path.iterdir()] == [trace]
+
+
+def test_a_folder_with_other_things_in_it_may_hold_a_run(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    assert Run.create(tmp_path, CONFIG, ENVIRONMENT).config() == CONFIG
+
+
+def test_force_deletes_the_run_and_nothing_that_is_not_its(run: Run) -> None:
+    mine = [run.folder / "notes.txt", run.folder / "texts" / "novel.txt"]
+    for path in (
+        *mine,
+        run.metrics_path,
+        run.picture_path,
+        run.data_folder / "index.json",
+        run.checkpoint_folder(1) / "x",
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("something", encoding="utf-8")
+    Run.create(run.folder, {"seed": 9}, ENVIRONMENT, force=True)
+    left = {path.relative_to(run.folder).as_posix() for path in run.folder.rglob("*") if path.is_file()}
+    assert left == {".lock", "config.json", "environment.json", "notes.txt", "texts/novel.txt"}
+    assert run.config() == {"seed": 9}
+
+
+def test_a_run_that_cannot_be_written_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(
+        RunError, match=r"cannot write the run folder .*/file/run: Not a directory; choose another --out"
+    ):
+        Run.create(tmp_path / "file" / "run", CONFIG, ENVIRONMENT)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(runs, "write_json", full)
+    with pytest.raises(RunError, match=r"cannot write the run folder .*: No space left on device"):
+        Run.create(tmp_path / "run", CONFIG, ENVIRONMENT)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xff"])
+def test_a_damaged_config_is_refused_by_name(content: bytes, run: Run) -> None:
+    run.config_path.write_bytes(content)
+    with pytest.raises(RunError, match=r"cannot read .*config\.json: "):
+        run.config()
+
+
+def test_one_process_at_a_time_trains_in_a_folder(run: Run) -> None:
+    holder = [sys.executable, "-c", HOLD_THE_LOCK, run.folder]
+    with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"locked\n"
+        with (
+            pytest.raises(RunError, match=r"another process is training in .*; wait for it or stop it first"),
+            run.locked(),
+        ):
+            pass
+        with pytest.raises(RunError, match="another process is training"):
+            Run.create(run.folder, {"seed": 9}, ENVIRONMENT, force=True)
+        assert run.config() == CONFIG
+        process.kill()  # a lock does not outlive its process
+    with run.locked():
+        pass
+    with run.locked():
+        pass
+
+
+def test_an_error_under_the_lock_is_not_mistaken_for_another_process(run: Run) -> None:
+    with pytest.raises(BlockingIOError), run.locked():
+        raise BlockingIOError
+    with run.locked():
+        pass
+
+
+def test_rows_are_read_back_as_they_were_written(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    assert read_metrics(path) == []
+    log = MetricsLog(path)
+    rows = [{"event": "train", "step": 1, "loss_nats": 0.1 + 0.2}, {"event": "note", "text": "né\u2028\n"}]
+    assert [log.append(row) for row in rows] == rows
+    assert read_metrics(path) == rows
+    assert log.append({"step": 2, "loss_nats": float("nan"), "grad_norm": float("-inf")}) == {
+        "step": 2,
+        "loss_nats": None,
+        "grad_norm": None,
+    }
+    assert len(path.read_text("ascii").splitlines()) == 3
+
+
+def test_a_line_torn_anywhere_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    row, last = {"step": 1}, '{"event": "train", "step": 12}'
+    for length in range(len(last)):
+        path.write_text(json.dumps(row) + "\n" + last[:length], encoding="utf-8")
+        assert read_metrics(path) == [row]
+    path.write_bytes(b'{"step": 1}\n{"text": "\xc3')
+    assert read_metrics(path) == [row]
+
+
+def test_rows_after_a_step_are_cut_with_a_torn_line(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    log = MetricsLog(path)
+    for step in range(1, 6):
+        log.append({"event": "train", "step": step})
+    log.append({"event": "valid", "step": 3})
+    path.write_bytes(path.read_bytes() + b'{"event": "tr')
+    cut_metrics(path, 3)
+    log.append({"event": "resume", "step": 3})
+    assert [(row["event"], row["step"]) for row in read_metrics(path)] == [
+        ("train", 1),
+        ("train", 2),
+        ("train", 3),
+        ("valid", 3),
+        ("resume", 3),
+    ]
+    cut_metrics(tmp_path / "new.jsonl", 0)
+    assert (tmp_path / "new.jsonl").read_bytes() == b""
+
+
+def test_a_log_that_cannot_be_written_says_how_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").mkdir()
+    with pytest.raises(RunError, match=r"cannot write .*metrics\.jsonl: Is a directory; mend that, and `gpt resume"):
+        MetricsLog(tmp_path / "metrics.jsonl").append({"step": 1})
