@@ -126,3 +126,10 @@ def test_whole_logits_are_never_in_memory(monkeypatch: pytest.MonkeyPatch) -> No
         mean_loss_reference(model.hidden(ids[:, :-1])[0], model.wte.weight, ids[0, 1:])
         model(ids[:, :-1])
     assert whole.elements == B * T * n_vocab
+
+
+def test_a_target_whose_probability_vanishes_in_fp32_keeps_its_loss(targets: Tensor) -> None:
+    hidden, wte = torch.eye(N, C) * 150, torch.eye(V, C)
+    loss = mean_loss_nats(hidden, wte, targets)
+    torch.testing.assert_close(loss, mean_loss_reference(hidden, wte, targets))
+    assert loss > 60

@@ -20,7 +20,7 @@ from gptrilogy.generation.sampling import choose, uniforms
 from gptrilogy.models.cache import KVCache
 from gptrilogy.models.gpt import GPT
 
-ROWS = 16  # in every shared product; more cost a lone stream, fewer cost a crowd
+ROWS = 8  # in every shared product; more cost a lone stream, fewer cost a crowd
 MAX_LIVE = 64
 
 

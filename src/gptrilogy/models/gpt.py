@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gptrilogy.errors import PromptError
 from gptrilogy.models.attention import CausalSelfAttention
 from gptrilogy.models.cache import KVCache, LayerCache
 from gptrilogy.models.config import GPTConfig
@@ -38,8 +39,14 @@ class GPT(nn.Module):
         """The last block's output; with a cache, of the T newest tokens of each row, which it then holds too.
 
         Shapes: ids (B, T) -> (B, T, C).
+        Raises: PromptError where T, with what the cache holds, is more than n_ctx.
         """
         T = ids.shape[1]
+        held = 0 if cache is None else max(cache.lengths)
+        if held + T > self.config.n_ctx:
+            raise PromptError(
+                f"{held + T} tokens are more than the model's context of {self.config.n_ctx}; shorten the text"
+            )
         if cache is None:
             positions = torch.arange(T, device=ids.device)  # (T,)
         else:

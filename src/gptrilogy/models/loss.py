@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+RARE_NATS = 60.0  # fp32 holds probabilities down to e^-87 at full precision
 CHUNK_ELEMENTS = 1 << 24  # logits at once: 64 MB in fp32
 
 
@@ -45,7 +46,10 @@ def mean_loss_reference(hidden: Tensor, wte: Tensor, targets: Tensor, weights: T
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
-    """The gradient of -log softmax is (p - onehot) * share, so it is ready as soon as a chunk's logits are."""
+    """The gradient of -log softmax is (p - onehot) * share, so it is ready as soon as a chunk's logits are.
+
+    The share is applied to the small factors of both products, never to a chunk of logits.
+    """
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, wte: Tensor, targets: Tensor, shares: Tensor) -> Tensor:
@@ -56,20 +60,20 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         needed = any(ctx.needs_input_grad[:2])
         total = torch.zeros((), dtype=torch.float64, device=hidden.device)
         d_hidden = torch.empty_like(hidden) if needed else None
-        d_wte = torch.zeros_like(wte, dtype=exact) if needed else None
+        d_wte: Tensor | None = None
         with torch.autocast(device, enabled=False):
             weight = wte.to(dtype)
             start = 0
             for h, t, s in _chunks(hidden, targets, shares, n_vocab=len(wte)):
                 h = h.to(dtype)  # noqa: PLW2901
-                log_p = (h @ weight.t()).to(exact).log_softmax(-1)  # (chunk, V)
-                total -= (log_p.gather(1, t[:, None])[:, 0] * s).sum(dtype=torch.float64)
-                if d_hidden is not None and d_wte is not None:
-                    d_logits = log_p.exp_()
-                    d_logits.scatter_add_(1, t[:, None], d_logits.new_full((len(t), 1), -1.0))
-                    d_logits = d_logits.mul_(s[:, None]).to(dtype)
-                    d_hidden[start : start + len(h)] = d_logits @ weight
-                    d_wte += d_logits.t() @ h
+                logits = h @ weight.t()  # (chunk, V)
+                p = logits.softmax(-1, dtype=exact)
+                total += (_target_nats(logits, p, t) * s).sum(dtype=torch.float64)
+                if d_hidden is not None:
+                    d_logits = p.scatter_add_(1, t[:, None], p.new_full((len(t), 1), -1.0)).to(dtype)
+                    d_hidden[start : start + len(h)] = (d_logits @ weight) * s[:, None]
+                    d_chunk = d_logits.t() @ (h * s[:, None]).to(dtype)  # (V, C)
+                    d_wte = d_chunk.to(exact) if d_wte is None else d_wte.add_(d_chunk)
                 start += len(h)
         ctx.save_for_backward(d_hidden, d_wte)
         return total.to(exact)
@@ -84,6 +88,15 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
 def _at_least_fp32(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
+
+
+def _target_nats(logits: Tensor, p: Tensor, targets: Tensor) -> Tensor:
+    """-log p[target], from the logits where p is so small that it lost digits."""
+    nats = -p.gather(1, targets[:, None])[:, 0].log()
+    rare = nats > RARE_NATS
+    if rare.any():
+        nats[rare] = F.cross_entropy(logits[rare].to(p.dtype), targets[rare], reduction="none")
+    return nats
 
 
 def _nats(logits: Tensor, targets: Tensor) -> Tensor:
