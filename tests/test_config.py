@@ -34,6 +34,10 @@ class Car(Config):
         return self
 
 
+class Garage(Config):
+    car: Car
+
+
 CAR = Car(name="van")
 
 
@@ -53,6 +57,8 @@ def test_a_change_is_checked_with_the_whole() -> None:
     with pytest.raises(ConfigError, match=r"^three wheels carry at most 2 cylinders, got 4$"):
         CAR.replace(wheels=3)
     assert CAR.replace(wheels=3, engine={"cylinders": 2}).wheels == 3
+    with pytest.raises(ConfigError, match=r"^three wheels carry at most 2 cylinders, got 4$"):
+        parse(Garage, {"car": {"name": "van", "wheels": 3}})
 
 
 @pytest.mark.parametrize(
@@ -71,9 +77,10 @@ def test_a_change_is_checked_with_the_whole() -> None:
         ),
         ({"name": "van", "spares": [1, "x"]}, "spares.1: input should be a valid integer"),
         ({"name": 7}, "name: input should be a valid string, got 7"),
+        ([], "Input should be a valid dictionary or instance of Car"),
     ],
 )
-def test_an_error_names_the_field_the_value_and_the_remedy(values: dict[str, Any], message: str) -> None:
+def test_an_error_names_the_field_the_value_and_the_remedy(values: Any, message: str) -> None:
     with pytest.raises(ConfigError) as raised:
         parse(Car, values)
     assert str(raised.value).startswith(message)

@@ -88,8 +88,8 @@ def _explain(kind: type[Config], detail: ErrorDetails) -> str:
     if detail["type"] == "extra_forbidden":
         return f"unknown field {field}: {suggest(str(detail['loc'][-1]), _fields_beside(kind, detail['loc']))}"
     reason = detail["msg"].removeprefix("Value error, ")
-    if not field:  # a rule over several fields names them itself
-        return reason
+    if not field or (detail["type"] == "value_error" and isinstance(detail["input"], Mapping)):
+        return reason  # a rule over several fields names them itself
     if detail["type"] == "missing":
         return f"{field} is missing"
     return f"{field}: {reason[0].lower()}{reason[1:]}, got {detail['input']!r}"

@@ -97,6 +97,7 @@ def train() -> Callable[..., Outcome]:
         listener = Listener([] if warnings is None else warnings)
         config, data = parse(RunConfig, run.config()), packed(run)
         stop = StopRequest() if stop is None else stop  # a request not yet made is false
+        torch.seed()  # nothing is left of the random numbers before, as in a process of its own
         return pretrain(config, run, data, listener, stop, stop_at=stop_at, sample=sample)
 
     return train

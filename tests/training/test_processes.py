@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gptrilogy.runs import Run, read_metrics
 
-KILLS = 25
+KILLS = 15
 
 
 def test_a_run_killed_over_and_over_ends_like_one_that_never_was(

@@ -11,8 +11,6 @@ from gptrilogy.data.loader import Loader
 from gptrilogy.runs import Run, read_metrics
 from gptrilogy.training.pretrain import Outcome
 
-STEPS = 50
-
 
 @pytest.fixture
 def batches(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
@@ -28,28 +26,29 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     return read
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(("precision", "steps"), [("fp32", 50), ("bf16", 25)])
 def test_stopping_after_every_single_step_changes_no_bit(
     precision: str,
+    steps: int,
     new_run: Callable[..., Run],
     train: Callable[..., Outcome],
     batches: list[Tensor],
     assert_equal_runs: Callable[[Run, Run], None],
 ) -> None:
-    changes: Tree = {"train": {"precision": precision}}
+    changes: Tree = {"train": {"precision": precision, "max_steps": steps}}
     whole, halting = new_run(changes), new_run(changes)
     assert train(whole).finished
     order = batches.copy()
     batches.clear()
-    for step in range(1, STEPS + 1):
+    for step in range(1, steps + 1):
         outcome = train(halting, stop_at=step)
         assert outcome.last_row["step"] == step
-        assert outcome.finished == (step == STEPS)
-    assert len(batches) == len(order) == 2 * STEPS
+        assert outcome.finished == (step == steps)
+    assert len(batches) == len(order) == 2 * steps
     assert all(map(torch.equal, batches, order))
     assert_equal_runs(whole, halting)
     resumed = [row["step"] for row in read_metrics(halting.metrics_path) if row["event"] == "resume"]
-    assert resumed == [*range(1, STEPS)]
+    assert resumed == [*range(1, steps)]
 
 
 @pytest.mark.parametrize("stop_at", [0, 1, 9, 10, 29, 49, 50, 51])
@@ -61,6 +60,6 @@ def test_a_run_stopped_once_ends_like_one_that_never_was(
     assert_equal_runs: Callable[[Run, Run], None],
 ) -> None:
     run = new_run()
-    assert train(run, stop_at=stop_at).finished == (stop_at >= STEPS)
+    assert train(run, stop_at=stop_at).finished == (stop_at >= 50)
     assert train(run).finished
     assert_equal_runs(whole, run)

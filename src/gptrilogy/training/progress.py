@@ -130,7 +130,7 @@ def duration(seconds: float) -> str:
     """A length of time as a person says it.
 
     >>> [duration(s) for s in (4.2, 75, 4000, 200_000, 1e10)]
-    ['4 s', '1 min 15 s', '1 h 07 min', '2 d 7 h', '316.9 years']
+    ['4 s', '1 min 15 s', '1 h 06 min', '2 d 7 h', '316.9 years']
     """
     whole = max(0, round(seconds))
     if whole < 60:
