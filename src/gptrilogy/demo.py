@@ -121,7 +121,7 @@ def _is_past(out: Path, share: float) -> bool:
 def _last_bits(out: Path) -> float:
     from gptrilogy.runs import Run, read_metrics
 
-    rows = [row for row in read_metrics(Run(out).metrics_path) if row["event"] == "valid"]
+    rows = [row for row in read_metrics(Run(out).metrics_path) if row["event"] == "end"]
     return float(rows[-1]["bits_per_byte"])
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gpt_command import TEXT, TINY, Gpt
+from gptrilogy.config import Tree
 from gptrilogy.runs import read_metrics
 
 
@@ -32,14 +33,14 @@ def test_json_is_the_last_row_and_the_best_checkpoint(gpt: Gpt, novel: Path, tmp
     said = gpt("pretrain", novel, "--out", tmp_path / "run", "--max-steps", 3, "--json", *TINY)
     assert said.code == 0
     row = said.json()
-    assert row["event"] == "valid"
+    assert row["event"] == "end"
     assert row["step"] == 3
     assert Path(row["best_checkpoint"]).is_dir()
 
 
 def test_the_plan_is_shown_before_training(gpt: Gpt, novel: Path, tmp_path: Path) -> None:
     err = gpt("pretrain", novel, "--out", tmp_path / "run", "--max-steps", 2, *TINY).err
-    assert err.index("bits a byte on held-out text (a rule of thumb") < err.index("held-out loss")
+    assert err.index("bits a byte on held-out text (a rule of thumb") < err.index("nats a token")
     assert "the text is small for this" not in err
 
 
@@ -229,7 +230,7 @@ def test_an_interrupted_preparation_is_taken_up_by_resume(gpt: Gpt, novel: Path,
     assert gpt("pretrain", novel, "--out", run, "--max-steps", 3, "--stop-at", 1, *TINY).code == 0
     shutil.rmtree(run / "checkpoints")
     shutil.rmtree(run / "data")
-    asked = {"recipe": "auto", "data": {"sources": [str(novel)]}, "budget_s": 60}
+    asked: Tree = {"recipe": "auto", "data": {"sources": [str(novel)]}, "budget_s": 60}
     asked["model"] = {"n_layer": 1, "n_embd": 16, "n_head": 2, "n_ctx": 16}
     asked["train"] = {"max_steps": 3, "batch_size": 4, "precision": "fp32"}
     (run / "config.json").write_text(json.dumps(asked))

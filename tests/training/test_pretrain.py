@@ -29,7 +29,7 @@ def test_a_row_of_each_event_holds_what_the_contract_names(whole: Run) -> None:
     assert fields["train"] == place | {"loss_nats", "lr", "grad_norm", "tokens_per_s"}
     assert fields["valid"] == place | {"loss_nats", "bits_per_byte"}
     assert fields["checkpoint"] == place | {"path"}
-    assert fields["end"] == place
+    assert fields["end"] == place | {"loss_nats", "bits_per_byte"}
     assert rows[-1]["event"] == "end"
     assert [row["step"] for row in rows if row["event"] == "valid"] == [10, 20, 30, 40, 50]
     assert all(row["tokens"] == row["step"] * 3 * 16 for row in rows)
@@ -44,20 +44,20 @@ def test_a_model_learns(whole: Run) -> None:
 def test_the_best_checkpoint_and_the_last_two_are_kept(
     new_run: Callable[..., Run], train: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "validate", finding(5.0, 3.0, 4.0, 4.5, 4.2))
+    monkeypatch.setattr(loop, "validate", finding(5.0, 3.0, 4.0, 4.5, 4.2, 4.3))
     run = new_run(SHORT)
     outcome = train(run)
     folders = checkpoint_folders(run.checkpoints_folder)
     assert [manifest(folder)["step"] for folder in folders] == [4, 8, 10]
     assert [manifest(folder)["valid_loss_nats"] for folder in folders] == [3.0, 4.5, 4.2]
     assert outcome.best_checkpoint == folders[0] == best(run.checkpoints_folder)
-    assert outcome.last_row["loss_nats"] == 4.2
+    assert outcome.last_row["loss_nats"] == 4.3  # of the last validation, on more text
 
 
 def test_a_validation_that_is_not_finite_is_written_as_null_and_never_the_best(
     new_run: Callable[..., Run], train: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "validate", finding(5.0, math.nan, math.inf, 6.0, math.nan))
+    monkeypatch.setattr(loop, "validate", finding(5.0, math.nan, math.inf, 6.0, math.nan, math.nan))
     run = new_run(SHORT)
     outcome = train(run)
     assert outcome.best_checkpoint == run.checkpoint_folder(2)
@@ -149,13 +149,25 @@ def test_more_steps_go_on_at_the_last_rate_of_the_stored_schedule(
     assert rates[49:] == [pytest.approx(1e-3)] * 11
 
 
-def test_a_finished_run_that_is_resumed_only_says_so(
+def test_a_finished_run_that_is_resumed_does_nothing_more(
     new_run: Callable[..., Run], train: Callable[..., Outcome]
 ) -> None:
     run = new_run({"train": {"max_steps": 3}})
-    first, again = train(run), train(run)
-    assert again == first
-    assert [row["event"] for row in read_metrics(run.metrics_path)][-2:] == ["resume", "end"]
+    first = train(run)
+    rows = read_metrics(run.metrics_path)
+    assert train(run) == first
+    assert read_metrics(run.metrics_path) == rows
+
+
+def test_a_last_validation_that_was_cut_short_is_made_up_for(
+    new_run: Callable[..., Run], train: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run({"train": {"max_steps": 3}})
+    with monkeypatch.context() as stopped:
+        stopped.setattr(loop, "validate", cut_short)
+        assert not train(run).finished
+    assert train(run).finished
+    assert read_metrics(run.metrics_path)[-1]["loss_nats"] > 0
 
 
 @pytest.mark.parametrize(("every", "expected"), [(None, [2, 20, 50]), (20, [20, 40])])
@@ -189,6 +201,10 @@ def test_a_foreign_checkpoint_is_refused(new_run: Callable[..., Run], train: Cal
         CheckpointError, match=r"do not fit the config: h\.0\.attn\.c_attn\.bias has shape \(48,\), expected"
     ):
         load_model(checkpoint, torch.device("cpu"))
+
+
+def cut_short(*_: object, **__: object) -> None:
+    """Stands in for a `validate` that was asked to stop."""
 
 
 def finding(*losses: float) -> Callable[..., Validation]:

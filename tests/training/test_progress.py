@@ -49,7 +49,7 @@ def test_a_stream_that_is_no_terminal_sees_whole_lines_now_and_then() -> None:
     assert "\r" not in stream.getvalue()
     assert [line.split("  ")[0] for line in lines[:4]] == [f"step {step}/1,000" for step in (1, 11, 21, 31)]
     assert lines[4:] == [
-        "step 4: held-out loss 3.0000 nats a token, 2.0000 bits a byte, after 8 s",
+        "step 4: 2.0000 bits a byte on held-out text (3.0000 nats a token), after 8 s",
         "warning: careful",
         "what the model writes after step 4:",
         "  | once",
@@ -103,10 +103,11 @@ def test_a_step_that_was_skipped_and_a_run_that_continues_are_said() -> None:
     console.row({"event": "resume", "step": 1234, "tokens": 123_400, "elapsed_s": 1.0})
     console.row(train_row(1235, loss_nats=float("nan"), skipped=True))
     console.row({"event": "checkpoint", "step": 1235, "tokens": 1, "elapsed_s": 1.0, "path": "x"})
-    console.row({"event": "end", "step": 1235, "tokens": 1, "elapsed_s": 1.0})
-    continued, step = stream.getvalue().splitlines()
+    console.row({"event": "end", "step": 1235, "tokens": 1, "loss_nats": None, "bits_per_byte": None, "elapsed_s": 1.0})
+    continued, step, end = stream.getvalue().splitlines()
     assert continued == "continuing after step 1,234 (123,400 tokens)"
     assert "loss not finite" in step
+    assert end == "done after 1 s: the held-out loss is not finite"
 
 
 def test_a_long_step_shows_how_far_it_is() -> None:

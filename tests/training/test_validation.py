@@ -10,7 +10,8 @@ from gptrilogy.data.tokens import Tokens
 from gptrilogy.models.config import GPTConfig
 from gptrilogy.models.gpt import GPT
 from gptrilogy.training import validation
-from gptrilogy.training.validation import validate
+from gptrilogy.training.signals import StopRequest
+from gptrilogy.training.validation import Validation, validate
 
 N_CTX, EOT = 6, 19
 
@@ -38,35 +39,47 @@ def loss_reference(model: GPT, tokens: Tokens) -> float:
     return total / len(ids)
 
 
+def scored(model: GPT, tokens: Tokens, *, max_windows: int | None = None) -> Validation:
+    found = validate(model, tokens, max_windows=max_windows)
+    assert found is not None
+    return found
+
+
+def test_a_request_to_stop_ends_a_validation(model: GPT) -> None:
+    stop = StopRequest()
+    stop.number = 15
+    assert validate(model, held_out(50), stop) is None
+
+
 @pytest.mark.parametrize("n", [1, 2, 5, 6, 7, 9, 10, 50])
 def test_the_loss_is_the_mean_over_every_token_once(n: int, model: GPT) -> None:
-    found = validate(model, held_out(n))
+    found = scored(model, held_out(n))
     assert found.loss_nats == pytest.approx(loss_reference(model.eval(), held_out(n)), rel=1e-5)
 
 
 def test_bits_per_byte_are_all_the_bits_over_the_bytes_of_the_text(model: GPT) -> None:
-    found = validate(model, held_out(50))
+    found = scored(model, held_out(50))
     assert found.bits_per_byte == pytest.approx(50 * found.loss_nats / math.log(2) / 151, rel=1e-12)
 
 
 def test_a_part_of_the_windows_is_cheaper_and_keeps_the_ratio_of_bits_to_nats(model: GPT) -> None:
-    whole, part = validate(model, held_out(50)), validate(model, held_out(50), max_windows=3)
+    whole, part = scored(model, held_out(50)), scored(model, held_out(50), max_windows=3)
     assert part.loss_nats != whole.loss_nats
     assert part.bits_per_byte / part.loss_nats == pytest.approx(whole.bits_per_byte / whole.loss_nats, rel=1e-12)
-    assert validate(model, held_out(50), max_windows=1000) == whole
+    assert scored(model, held_out(50), max_windows=1000) == whole
 
 
 def test_the_batch_size_does_not_matter(model: GPT, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = validate(model, held_out(50))
+    whole = scored(model, held_out(50))
     monkeypatch.setattr(validation, "BATCH_TOKENS", 1)
-    assert validate(model, held_out(50)).loss_nats == pytest.approx(whole.loss_nats, rel=1e-6)
+    assert scored(model, held_out(50)).loss_nats == pytest.approx(whole.loss_nats, rel=1e-6)
 
 
 def test_validation_leaves_no_trace(model: GPT) -> None:
     generator = torch.get_rng_state()
     for training in (True, False):
         model.train(training)
-        validate(model, held_out(9))
+        scored(model, held_out(9))
         assert model.training == training
     assert torch.equal(torch.get_rng_state(), generator)
     assert all(parameter.grad is None for parameter in model.parameters())

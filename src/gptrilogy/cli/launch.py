@@ -24,8 +24,8 @@ from gptrilogy.tokenizers import Tokenizer, load_tokenizer
 from gptrilogy.training.config import RunConfig
 from gptrilogy.training.picture import draw_loss
 from gptrilogy.training.preparation import prepare, survey
-from gptrilogy.training.pretrain import Outcome, pretrain
-from gptrilogy.training.progress import ConsoleReporter, duration
+from gptrilogy.training.pretrain import pretrain
+from gptrilogy.training.progress import ConsoleReporter
 from gptrilogy.training.resolve import resolve
 from gptrilogy.training.signals import StopRequest
 from gptrilogy.training.timing import Timing, time_steps
@@ -174,7 +174,7 @@ def train_run(
         sample = sampler(prepared.tokenizer, config.seed)
         outcome = pretrain(config, run, prepared.data, reporter, stop, stop_at=stop_at, sample=sample)
     if outcome.finished:
-        _report_end(outcome, run, config, reporter)
+        _report_end(run, config, reporter)
     else:
         reason = f"stopped by {stop.name}" if stop else "stopped"
         reporter.note(f"{reason} and saved; `gpt resume {run.folder}` continues exactly here")
@@ -194,8 +194,8 @@ def sampler(tokenizer: Tokenizer, seed: int) -> Callable[[GPT], str]:
     return sample
 
 
-def _report_end(outcome: Outcome, run: Run, config: RunConfig, reporter: ConsoleReporter) -> None:
-    model, row = config.model, outcome.last_row
+def _report_end(run: Run, config: RunConfig, reporter: ConsoleReporter) -> None:
+    model = config.model
     title = (
         f"{run.folder.name}: {model.n_layer} layers of {model.n_embd}, context {model.n_ctx}, {model.n_vocab:,} tokens"
     )
@@ -203,5 +203,4 @@ def _report_end(outcome: Outcome, run: Run, config: RunConfig, reporter: Console
         reporter.note(f"the learning curve is in {run.picture_path}")
     else:
         reporter.note("no loss.png: matplotlib is missing; pip install 'gptrilogy[plot]' brings it")
-    bits = f"{row['bits_per_byte']:.4f} bits a byte on held-out text; " if "bits_per_byte" in row else ""
-    reporter.note(f'done in {duration(row["elapsed_s"])}: {bits}try: gpt generate {run.folder} --prompt "..."')
+    reporter.note(f'try: gpt generate {run.folder} --prompt "..."')

@@ -17,6 +17,7 @@ Files: TypeAlias = Annotated[list[Path], Parameter(consume_multiple=True, negati
 ConfigFile: TypeAlias = Annotated[Path | None, Parameter(name="--config")]
 Fields: TypeAlias = Annotated[RunConfig | None, Parameter(name="*")]
 
+UNITS_OF_ONE_LENGTH = (("max_steps", "epochs"), ("warmup_steps", "warmup_tokens"), ("decay_steps", "decay_tokens"))
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -31,11 +32,10 @@ def requested_config(fields: RunConfig | None, file: Path | None, shorthands: Tr
     asked = merge(merge(asked, fields.model_dump(exclude_unset=True) if fields else {}), shorthands)
     name = asked.get("recipe", "auto")
     base: Tree = {"recipe": "auto"} if name == "auto" else recipe(str(name)).model_dump(exclude_unset=True)
-    train, asked_train = base.get("train", {}), asked.get("train", {})
-    if asked_train.get("max_steps"):
-        train.pop("epochs", None)  # a length given by the user replaces the recipe's, in whichever unit
-    if asked_train.get("epochs"):
-        train.pop("max_steps", None)
+    for one, other in UNITS_OF_ONE_LENGTH:  # a length the user gives replaces the recipe's, in whichever unit
+        for given, replaced in ((one, other), (other, one)):
+            if asked.get("train", {}).get(given):
+                base.get("train", {}).pop(replaced, None)
     return parse(RunConfig, merge(base, asked))
 
 

@@ -16,7 +16,7 @@ def draw_loss(metrics: Path, picture: Path, *, title: str) -> bool:
         return False
     rows = read_metrics(metrics)
     train = [row for row in rows if row["event"] == "train" and row.get("loss_nats") is not None]
-    valid = [row for row in rows if row["event"] == "valid" and row["loss_nats"] is not None]
+    valid = [row for row in rows if row["event"] in ("valid", "end") and row["loss_nats"] is not None]
     figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

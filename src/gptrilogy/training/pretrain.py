@@ -72,6 +72,16 @@ def pretrain(
     sample_steps = _sample_steps(train, max_steps) if sample else set[int]()
     end = max_steps if stop_at is None else min(stop_at, max_steps)
 
+    def validate_if_due() -> None:
+        due = state.step == max_steps or state.step % train.valid_every == 0
+        if due and state.step not in journal.validated_steps:
+            with autocast(train, device):
+                journal.validated("valid", validate(state.model, data.valid, stop, max_windows=train.valid_windows))
+
+    if 0 < state.step < end:
+        journal.record("resume")
+        validate_if_due()  # where a signal cut it short
+
     while state.step < end and not stop:
         # 2. Gradients of one step, a micro-batch at a time; a request to stop leaves the step unmade.
         before, started = generators(), time.perf_counter()
@@ -89,24 +99,18 @@ def pretrain(
         _check_finite(state, applied, loss_nats, grad_norm, reporter)
 
         # 4. What is due at this step: validation, a sample, a checkpoint.
-        last = state.step == max_steps
-        found: Validation | None = None
-        if last or state.step % train.valid_every == 0:
-            with autocast(train, device):
-                windows = train.final_valid_windows if last else train.valid_windows
-                found = validate(state.model, data.valid, max_windows=windows)
-            journal.record("valid", loss_nats=found.loss_nats, bits_per_byte=found.bits_per_byte)
+        validate_if_due()
         if sample and state.step in sample_steps:
             reporter.sample(state.step, sample(state.model))
-        if last or state.step % train.checkpoint_every == 0 or journal.is_save_overdue():
-            journal.save(found)
+        if state.step % train.checkpoint_every == 0 or journal.is_save_overdue():
+            journal.save()
 
-    # 5. The end, or an early one that loses nothing.
-    journal.save(None)
-    finished = state.step >= max_steps
-    if finished:
-        journal.record("end")
-    return Outcome(journal.last_row, best(run.checkpoints_folder), finished)
+    # 5. The end, judged on more held-out text, or an early one that loses nothing.
+    journal.save()
+    if state.step >= max_steps and not journal.has_ended():
+        with autocast(train, device):
+            journal.validated("end", validate(state.model, data.valid, stop, max_windows=train.final_valid_windows))
+    return Outcome(journal.last_row, best(run.checkpoints_folder), journal.has_ended())
 
 
 def accumulate_gradients(
@@ -167,14 +171,16 @@ class _Journal:
     def __init__(self, config: RunConfig, run: Run, state: TrainState, reporter: Reporter) -> None:
         self.config, self.run, self.state, self.reporter = config, run, state, reporter
         self.last_row: Row = {}
+        self._valid: tuple[int, float] | None = None  # the step of the last validation, and its loss
+        self.validated_steps: set[int] = set()
         self._log = MetricsLog(run.metrics_path)
         self._begun = time.perf_counter() - state.elapsed_s  # seconds count over all sessions of the run
         self._saved_at = state.step or None
         self._saved_s = time.monotonic()
         if state.step:
-            results = filter(_is_result, reversed(read_metrics(run.metrics_path)))
-            self.last_row = next(results, self.last_row)
-            self.record("resume")
+            rows = read_metrics(run.metrics_path)
+            self.last_row = next(filter(_is_result, reversed(rows)), self.last_row)
+            self.validated_steps |= {row["step"] for row in rows if row["event"] == "valid"}
 
     def record(self, event: str, **fields: Any) -> Row:
         self.state.elapsed_s = round(time.perf_counter() - self._begun, 3)
@@ -191,22 +197,36 @@ class _Journal:
         skipped = {} if applied else {"skipped": True}
         self.record("train", loss_nats=loss_nats, lr=rate, grad_norm=grad_norm, tokens_per_s=tokens_per_s, **skipped)
 
-    def save(self, found: Validation | None) -> None:
+    def save(self) -> None:
         """Write a checkpoint, unless this very step has one; the best and the last two are kept."""
-        if self._saved_at == self.state.step:
+        step = self.state.step
+        if self._saved_at == step:
             return
-        valid_loss_nats = found.loss_nats if found and math.isfinite(found.loss_nats) else None
+        valid_loss_nats = self._valid[1] if self._valid and self._valid[0] == step else None
         folder = self.state.save(self.run, self.config, valid_loss_nats=valid_loss_nats)
         prune(self.run.checkpoints_folder)
-        self._saved_at, self._saved_s = self.state.step, time.monotonic()
+        self._saved_at, self._saved_s = step, time.monotonic()
         self.record("checkpoint", path=str(folder.relative_to(self.run.folder)))
+
+    def validated(self, event: str, found: Validation | None) -> None:
+        """Note the outcome of a validation, None if a request to stop cut it short."""
+        if found is None:
+            return
+        self.record(event, loss_nats=found.loss_nats, bits_per_byte=found.bits_per_byte)
+        self.validated_steps.add(self.state.step)
+        if event == "valid" and math.isfinite(found.loss_nats):
+            self._valid = (self.state.step, found.loss_nats)
+
+    def has_ended(self) -> bool:
+        """Whether the last thing that happened is the end."""
+        return self.last_row.get("event") == "end" and self.last_row["step"] == self.state.step
 
     def is_save_overdue(self) -> bool:
         return time.monotonic() - self._saved_s > self.config.train.checkpoint_every_s
 
 
 def _is_result(row: Row) -> bool:
-    return row["event"] in ("train", "valid")
+    return row["event"] in ("train", "valid", "end")
 
 
 def _start(config: RunConfig, run: Run, device: torch.device, reporter: Reporter) -> TrainState:

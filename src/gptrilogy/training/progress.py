@@ -26,7 +26,6 @@ class ConsoleReporter:
         self._shown_at = 0.0
         self._line_open = False
         self._pace: _Pace | None = None
-        self._bits_per_byte: float | None = None
 
     def expect(self, *, max_steps: int, flops_per_token: int, ceiling_flops: float) -> None:
         """What the run is measured against: its length, and the machine's matrix ceiling."""
@@ -59,11 +58,9 @@ class ConsoleReporter:
                 self._pace.update(row)
                 self.passing(self._progress(row))
             case "valid":
-                self._bits_per_byte = row["bits_per_byte"]
-                self._print(
-                    f"step {row['step']:,}: held-out loss {row['loss_nats']:.4f} nats a token, "
-                    f"{row['bits_per_byte']:.4f} bits a byte, after {duration(row['elapsed_s'])}"
-                )
+                self._print(f"step {row['step']:,}: {_judgement(row)}, after {duration(row['elapsed_s'])}")
+            case "end":
+                self._print(f"done after {duration(row['elapsed_s'])}: {_judgement(row)}")
             case "resume":
                 self._print(f"continuing after step {row['step']:,} ({row['tokens']:,} tokens)")
             case _:
@@ -98,6 +95,12 @@ class ConsoleReporter:
         if self._line_open:
             print("\r\x1b[2K", end="", file=self.stream)
             self._line_open = False
+
+
+def _judgement(row: Row) -> str:
+    if row["loss_nats"] is None:
+        return "the held-out loss is not finite"
+    return f"{row['bits_per_byte']:.4f} bits a byte on held-out text ({row['loss_nats']:.4f} nats a token)"
 
 
 class _Pace:

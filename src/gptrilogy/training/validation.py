@@ -10,6 +10,7 @@ from torch import Tensor
 from gptrilogy.data.loader import valid_windows
 from gptrilogy.data.shards import Tokens
 from gptrilogy.models.gpt import GPT
+from gptrilogy.training.signals import StopRequest
 
 BATCH_TOKENS = 8192
 
@@ -23,10 +24,13 @@ class Validation:
 
 
 @torch.no_grad()
-def validate(model: GPT, tokens: Tokens, *, max_windows: int | None = None) -> Validation:
+def validate(
+    model: GPT, tokens: Tokens, stop: StopRequest | None = None, *, max_windows: int | None = None
+) -> Validation | None:
     """Score held-out text in windows that overlap by half a context, every token once.
 
-    The end-of-text tokens are scored too, and counted against the bytes of the text alone.
+    The end-of-text tokens are scored too, and counted against the bytes of the text alone. None where a request to
+    stop came in between.
     """
     n_ctx = model.config.n_ctx
     windows = valid_windows(tokens, n_ctx, stride=max(1, n_ctx // 2), max_windows=max_windows)
@@ -34,11 +38,15 @@ def validate(model: GPT, tokens: Tokens, *, max_windows: int | None = None) -> V
     model.eval()
     total, count = 0.0, 0
     for ids, n_skip in _batches(windows, max(1, BATCH_TOKENS // n_ctx)):
+        if stop:
+            break
         nats = model.token_nats(ids.to(model.wte.weight.device))  # (B, T)
         for row, skip in zip(nats, n_skip, strict=True):
             total += row[skip:].sum(dtype=torch.float64).item()
             count += len(row) - skip
     model.train(training)
+    if stop:
+        return None
     loss_nats = total / count
     return Validation(loss_nats, loss_nats / math.log(2) * len(tokens) / tokens.text_bytes)
 
