@@ -1,8 +1,8 @@
 """The ways to train a GPT that are raced against each other, each as a function that makes one optimizer step.
 
-All begin from the same weights and the same batch, without dropout, with one AdamW and one clipping: the defaults of
-`TrainConfig`. Ours makes its steps as `pretrain` does, loader and finiteness checks included; the batch of the others
-lies ready.
+All begin from the same weights and the same first batch, without dropout, with one AdamW and one clipping: the
+defaults of `TrainConfig`. Ours makes its steps as `pretrain` does, loader and finiteness checks included; the batch of
+the others lies ready.
 """
 
 from collections.abc import Callable
@@ -26,6 +26,7 @@ from gptrilogy.training.signals import StopRequest
 from gptrilogy.training.state import TrainState
 
 SEED = 0
+BATCHES_AN_EPOCH = 64
 TRAIN = TrainConfig()
 CPU = torch.device("cpu")
 
@@ -124,8 +125,8 @@ def _weights(case: Case) -> dict[str, Tensor]:
 
 
 def _loader(case: Case) -> Loader:
-    """Random ids of one batch's length, so that every step goes once through the same text."""
-    n_tokens = case.step_tokens + 1  # an epoch is one batch
+    """Random ids for an epoch of many batches, as a real run has."""
+    n_tokens = BATCHES_AN_EPOCH * case.step_tokens + 1
     ids = np.random.default_rng(SEED).integers(case.model.n_vocab, size=n_tokens, dtype=np.uint16)
     return Loader(Tokens([ids], eot_id=0), n_ctx=case.model.n_ctx, seed=SEED)
 

@@ -61,10 +61,10 @@ def bf16_unit() -> str | None:
     return next((names[flag] for flag in names if flag in flags), None)
 
 
-def matmul_flops(precision: Precision, device: "torch.device", *, size: int = 1024, repeats: int = 5) -> float:
+def matmul_flops(precision: Precision, device: "torch.device", *, size: int = 1024, repeats: int = 20) -> float:
     """FLOP/s of a square matrix product: the ceiling against which a training step is judged.
 
-    The best of a few repeats, since a shared machine can only make it look slower than it is.
+    The best of many repeats, since a shared machine can only make it look slower than it is.
     """
     import torch
 

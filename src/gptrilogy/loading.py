@@ -1,8 +1,9 @@
 """From a path to a model that talks: a run folder or one of its checkpoints."""
 
+import warnings
 from pathlib import Path
 
-from gptrilogy.checkpoints import MANIFEST, best, read_checkpoint
+from gptrilogy.checkpoints import MANIFEST, best, newest_valid, read_checkpoint, verify_checkpoint
 from gptrilogy.devices import pick_device
 from gptrilogy.errors import CheckpointError
 from gptrilogy.generation.language_model import LanguageModel
@@ -23,17 +24,26 @@ def load(path: str | Path, *, device: str = "auto") -> LanguageModel:
 
 
 def find_checkpoint(path: Path) -> Path:
-    """The checkpoint folder that a path stands for.
+    """The checkpoint folder that a path stands for: a run's best, or with a warning its newest where that is damaged.
 
-    Raises: CheckpointError where it stands for none.
+    Raises: CheckpointError where it stands for none, or for none that is whole.
     """
     if (path / MANIFEST).is_file():
         return path
     if not path.exists():
         raise CheckpointError(f"{path} does not exist; give a run folder or a checkpoint folder")
-    folder = best(Run(path).checkpoints_folder)
+    checkpoints = Run(path).checkpoints_folder
+    folder = best(checkpoints)
     if folder is None:
         raise CheckpointError(
             f"{path} holds no checkpoint; give a run folder that `gpt pretrain SOURCE --out {path}` has made"
         )
+    try:
+        verify_checkpoint(folder)
+    except CheckpointError as error:
+        whole = newest_valid(checkpoints, lambda _: None)
+        if whole is None:
+            raise
+        warnings.warn(f"{error}; {whole} is used instead", stacklevel=3)
+        return whole
     return folder

@@ -1,12 +1,14 @@
 """`gpt generate`, and `gptrilogy.load` behind it."""
 
 import io
+import shutil
 from pathlib import Path
 
 import pytest
 
 import gptrilogy
 from gpt_command import Gpt
+from gptrilogy.checkpoints import best
 
 
 def test_a_greedy_completion_as_json(gpt: Gpt, trained: Path) -> None:
@@ -87,3 +89,20 @@ def test_the_python_interface(trained: Path) -> None:
     assert isinstance(text, str)
     first, second = model.score("It was the best of", [" times", " zebras"])
     assert second < first < 0
+
+
+def test_where_the_best_checkpoint_is_damaged_the_newest_whole_one_speaks(
+    gpt: Gpt, trained: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    weights = best(run / "checkpoints")
+    assert weights
+    (weights / "model.safetensors").write_bytes(b"")
+    with pytest.warns(UserWarning, match="is used instead"):
+        gptrilogy.load(run)
+    for folder in (run / "checkpoints").iterdir():
+        (folder / "model.safetensors").write_bytes(b"")
+    said = gpt("generate", run, "--prompt", "a")
+    assert said.code == 1
+    assert "model.safetensors" in said.err

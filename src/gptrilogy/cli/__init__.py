@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     words = list(sys.argv[1:] if arguments is None else arguments)
     show_traceback = "--traceback" in words
     signal.signal(signal.SIGTERM, _on_sigterm)
+    warnings.showwarning = _show_warning
     try:
         app([word for word in words if word != "--traceback"], exit_on_error=False, print_error=False)
         sys.stdout.flush()
@@ -95,6 +97,10 @@ def _explain(error: BaseException) -> int:
 
 def _say(message: str) -> None:
     print(f"gpt: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    _say(f"warning: {message}")
 
 
 def _on_sigterm(number: int, _frame: FrameType | None) -> NoReturn:

@@ -30,7 +30,7 @@ from gptrilogy.training.resolve import resolve
 from gptrilogy.training.signals import StopRequest
 from gptrilogy.training.timing import Timing, time_steps
 
-SAMPLE_TOKENS = 60
+OPENING_TOKENS, SAMPLE_TOKENS = 12, 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ def train_run(
         ceiling_flops=prepared.ceiling_flops,
     )
     with StopRequest() as stop:
-        sample = sampler(prepared.tokenizer, config.seed)
+        sample = sampler(prepared, config.seed)
         outcome = pretrain(config, run, prepared.data, reporter, stop, stop_at=stop_at, sample=sample)
     if outcome.finished:
         _report_end(run, config, reporter)
@@ -184,12 +184,16 @@ def train_run(
     return stop.exit_code
 
 
-def sampler(tokenizer: Tokenizer, seed: int) -> Callable[[GPT], str]:
-    """What a model writes from nothing, always with the same random numbers, so that samples can be compared."""
+def sampler(prepared: Prepared, seed: int) -> Callable[[GPT], str]:
+    """How a model continues the first words of the held-out text, always with the same random numbers."""
+    tokenizer, held_out = prepared.tokenizer, prepared.data.valid
+    n_opening = max(1, min(OPENING_TOKENS, prepared.config.model.n_ctx // 4, len(held_out)))
+    words = tokenizer.decode(held_out.window(0, n_opening).tolist())
+    opening = words.rpartition(" ")[0] or words  # the last word may be half a word
 
     def sample(model: GPT) -> str:
-        how = Sampling(temperature=0.8, top_p=0.95)
-        return LanguageModel(model, tokenizer).complete([""], how, max_tokens=SAMPLE_TOKENS, seed=seed)[0].text
+        speaker, how = LanguageModel(model, tokenizer), Sampling(temperature=0.8, top_p=0.95)
+        return f"«{opening}»{speaker.complete([opening], how, max_tokens=SAMPLE_TOKENS, seed=seed)[0].text}"
 
     return sample
 

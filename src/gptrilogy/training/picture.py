@@ -21,12 +21,12 @@ def draw_loss(metrics: Path, picture: Path, *, title: str) -> bool:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     unit = valid[0]["bits_per_byte"] / valid[0]["loss_nats"] if valid else 1.0  # nats a token -> bits a byte
-    tokens = [row["tokens"] for row in train]
+    millions = [row["tokens"] / 1e6 for row in train]
     losses = [row["loss_nats"] * unit for row in train]
-    axes.plot(tokens, losses, color="#9db7d5", linewidth=0.6, alpha=0.6)
-    axes.plot(tokens, _smooth(losses), color="#1f4e8c", linewidth=1.6, label="training, smoothed")
+    axes.plot(millions, losses, color="#9db7d5", linewidth=0.6, alpha=0.6)
+    axes.plot(millions, _smooth(losses), color="#1f4e8c", linewidth=1.6, label="training, smoothed")
     _draw_valid(axes, valid)
-    axes.set_xlabel("tokens")
+    axes.set_xlabel("million tokens")
     axes.set_ylabel("bits per byte" if valid else "nats per token")
     axes.set_xlim(left=0)
     axes.set_ylim(top=_top(losses), bottom=_bottom(losses, [row["bits_per_byte"] for row in valid]))
@@ -42,12 +42,12 @@ def draw_loss(metrics: Path, picture: Path, *, title: str) -> bool:
 def _draw_valid(axes: Any, valid: Sequence[Row]) -> None:
     if not valid:
         return
-    tokens = [row["tokens"] for row in valid]
+    millions = [row["tokens"] / 1e6 for row in valid]
     bits = [row["bits_per_byte"] for row in valid]
-    axes.plot(tokens, bits, "o-", color="#c8452f", markersize=4, linewidth=1.2, label="held-out text")
+    axes.plot(millions, bits, "o-", color="#c8452f", markersize=4, linewidth=1.2, label="held-out text")
     axes.annotate(
         f"{bits[-1]:.3f}",
-        (tokens[-1], bits[-1]),
+        (millions[-1], bits[-1]),
         xytext=(0, -14),
         textcoords="offset points",
         ha="right",
