@@ -130,7 +130,7 @@ def expected_bits_per_byte(model: GPTConfig, bytes_seen: float, text_bytes: int)
     return min(8.0, FIT_E + FIT_A / n_parameters(model) ** FIT_ALPHA + FIT_B / effective**FIT_BETA)
 
 
-FIT_E, FIT_A, FIT_ALPHA, FIT_B, FIT_BETA = 0.75, 8.0, 0.30, 958.0, 0.45
+FIT_E, FIT_A, FIT_ALPHA, FIT_B, FIT_BETA = 0.56, 18.0, 0.30, 958.0, 0.45
 
 
 def _warnings(plan: Plan, available_bytes: int | None, warmup_tokens: int | None) -> Iterator[str]:
