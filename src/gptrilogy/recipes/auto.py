@@ -19,6 +19,7 @@ DEFAULT_BUDGET_S = 600.0
 MIN_STEPS = 20
 VALIDATIONS = 10
 VALIDATION_SHARE = 0.04  # of the budget, for all validations during training; as much again for the last
+STEPS_TO_TIME = 7  # two to warm up, five timed
 TIMING_SHARE = 0.05  # of the budget that may go into timing one candidate
 SPARE_SHARE = 0.02  # for checkpoints, samples and the picture
 SPARE_S = 3.0
@@ -36,8 +37,8 @@ class Shape:
     learning_rate: float
 
 
+SMALLEST = Shape(2, 64, 2, 64, 8, 1e-2)  # where nothing else fits: 20 s in, twice the width was ahead already
 SHAPES = (
-    Shape(2, 64, 2, 64, 8, 1e-2),
     Shape(2, 128, 4, 128, 8, 6.5e-3),
     Shape(3, 192, 6, 192, 6, 4.5e-3),
     Shape(4, 256, 8, 256, 8, 3e-3),
@@ -90,14 +91,13 @@ def candidates(requested: RunConfig, data: PackedData, *, seconds: float, flops_
     ranked: list[tuple[float, RunConfig]] = []
     for shape in SHAPES:
         config = with_shape(requested, shape, steps=1_000_000)
-        if config.model.n_ctx >= text_tokens and shape is not SHAPES[0]:
-            continue
         model = config.model.replace(n_vocab=n_vocab)
         token_s = training_flops_per_token(model) / (flops_per_s * EXPECTED_UTILISATION)
-        step_s = token_s * model.n_ctx * config.train.batch_size
-        affordable = step_s * 7 <= seconds * TIMING_SHARE
-        if affordable or shape is SHAPES[0]:
+        affordable = token_s * model.n_ctx * config.train.batch_size * STEPS_TO_TIME <= seconds * TIMING_SHARE
+        if affordable and model.n_ctx < text_tokens:
             ranked.append((expected(model, data, seconds / token_s), config))
+    if not ranked:
+        return [with_shape(requested, SMALLEST, steps=1_000_000)]
     ranked.sort(key=lambda pair: pair[0])
     unique: list[RunConfig] = []
     for _, config in ranked:
