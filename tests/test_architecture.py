@@ -15,7 +15,7 @@ ROOT = Path(gptrilogy.__file__).parent
 STRATA = [
     ["errors"],
     ["config"],
-    ["files"],
+    ["files", "extras"],
     ["runs", "devices", "papers"],
     ["tokenizers", "models", "corpus"],
     ["data", "checkpoints", "scaling"],
@@ -24,7 +24,7 @@ STRATA = [
     ["loading"],
     ["finetuning"],
     ["recipes"],
-    ["serving", "studies"],
+    ["serving", "studies", "lm_eval"],
     ["demo"],
     ["cli"],
     ["__main__"],

@@ -5,6 +5,8 @@ GPTrilogyError
 ├── DataError          text or shards that cannot be used
 ├── TokenizerError     a text or token id outside a tokenizer's reach
 ├── CheckpointError    a saved state is missing, damaged or foreign
+├── FormatError        another program's files cannot be read, or cannot hold this model
+├── MissingExtraError  an optional dependency is not installed
 ├── RunError           a run folder cannot be made or used
 ├── PromptError        a prompt that the model cannot take
 └── DivergedError      training stopped on non-finite numbers
@@ -33,6 +35,14 @@ class TokenizerError(GPTrilogyError):
 
 class CheckpointError(GPTrilogyError):
     """A saved state is missing, damaged, or belongs to something else."""
+
+
+class FormatError(GPTrilogyError):
+    """Files of another program that cannot be read as they are, or a format that cannot hold a model."""
+
+
+class MissingExtraError(GPTrilogyError):
+    """Work that needs a package which only an extra of gptrilogy brings."""
 
 
 class RunError(GPTrilogyError):

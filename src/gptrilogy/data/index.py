@@ -41,7 +41,7 @@ class TokenizerCard(Config):
     name: str
     fingerprint: str
     n_vocab: Count
-    eot_id: Count
+    eot_id: Count | None  # none: documents follow one another without a mark
 
 
 class Index(Config):

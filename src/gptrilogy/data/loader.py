@@ -65,9 +65,10 @@ def valid_windows(
 ) -> Iterator[tuple[Tensor, int]]:
     """Windows over held-out text in its order, as (ids, n_skip): the first n_skip targets are context, not scored.
 
-    Every token is a scored target exactly once, the first one given <|endoftext|>. Windows lie `stride` targets apart,
-    by default n_ctx; with a smaller one, all but the first repeat n_ctx - stride targets as context. The last window
-    may be shorter. With `max_windows`, an evenly spaced part of the windows, always the same.
+    Every token is a scored target exactly once, the first one given <|endoftext|>; where the tokenizer has no such
+    token, the first one is context only. Windows lie `stride` targets apart, by default n_ctx; with a smaller one, all
+    but the first repeat n_ctx - stride targets as context. The last window may be shorter. With `max_windows`, an
+    evenly spaced part of the windows, always the same.
 
     Shapes: ids (T + 1,) with T <= n_ctx, int64.
     Raises: DataError if there is no text; ConfigError if a number is out of range.
@@ -81,16 +82,19 @@ def valid_windows(
         raise ConfigError(f"the stride of validation windows must lie in 1..n_ctx = {n_ctx}, got {stride}")
     if max_windows is not None and max_windows < 1:
         raise ConfigError(f"max_windows must be at least 1, got {max_windows}")
-    if not len(tokens):
+    first = int(tokens.eot_id is None)
+    if len(tokens) <= first:
         raise DataError("there is no validation text: give more text, or a file of its own with --valid")
-    count = 1 + math.ceil(max(0, len(tokens) - n_ctx) / stride)
+    count = 1 + math.ceil(max(0, len(tokens) - first - n_ctx) / stride)
     taken = min(count, max_windows or count)
     chosen = (position * count // taken for position in range(taken))
-    return (_valid_window(tokens, n_ctx, number * stride, stride) for number in chosen)
+    return (
+        (_valid_window(tokens, n_ctx, first + number * stride), n_ctx - stride if number else 0) for number in chosen
+    )
 
 
-def _valid_window(tokens: Tokens, n_ctx: int, begin: int, stride: int) -> tuple[Tensor, int]:
+def _valid_window(tokens: Tokens, n_ctx: int, begin: int) -> Tensor:
     """The window whose targets begin at token `begin`, with the token before them in front."""
     targets = tokens.window(begin, min(n_ctx, len(tokens) - begin))
     before = tokens.window(begin - 1, 1) if begin else np.array([tokens.eot_id])
-    return torch.from_numpy(np.concatenate([before, targets])), n_ctx - stride if begin else 0
+    return torch.from_numpy(np.concatenate([before, targets]))

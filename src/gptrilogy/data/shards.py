@@ -130,7 +130,9 @@ class _Packer:
         self.pending = {part: _Pending() for part in PARTS}
 
     def add(self, piece: Piece, ids: list[int]) -> None:
-        stored = np.array([*ids, self.index.tokenizer.eot_id] if piece.ends_text else ids, STORED[self.index.dtype])
+        eot_id = self.index.tokenizer.eot_id
+        end = [eot_id] if piece.ends_text and eot_id is not None else []
+        stored = np.array([*ids, *end], STORED[self.index.dtype])
         size_bytes = len(piece.text.encode())
         pending = self.pending[piece.part]
         pending.ids.append(stored)

@@ -21,7 +21,9 @@ class Tokens:
     array([7, 8, 9, 5])
     """
 
-    def __init__(self, shards: Sequence[NDArray[Any]], *, eot_id: int, documents: int = 0, text_bytes: int = 0) -> None:
+    def __init__(
+        self, shards: Sequence[NDArray[Any]], *, eot_id: int | None, documents: int = 0, text_bytes: int = 0
+    ) -> None:
         self.eot_id = eot_id
         self.documents = documents
         self.text_bytes = text_bytes  # UTF-8, without <|endoftext|>: the divisor of bits per byte

@@ -113,8 +113,16 @@ class LanguageModel:
         return scores
 
     def prompt_ids(self, prompt: str) -> list[int]:
-        """A prompt's tokens; an empty prompt is the start of a document, <|endoftext|>."""
-        return self.tokenizer.encode(prompt) or [self.tokenizer.eot_id]
+        """A prompt's tokens; an empty prompt is the start of a document, <|endoftext|>.
+
+        Raises: PromptError for an empty prompt where the tokenizer has no such token.
+        """
+        ids = self.tokenizer.encode(prompt)
+        if ids:
+            return ids
+        if self.tokenizer.eot_id is None:
+            raise PromptError(f"{self.tokenizer.name} has no token that begins a document; give a prompt with words")
+        return [self.tokenizer.eot_id]
 
 
 class _Batch:
@@ -135,7 +143,7 @@ class _Batch:
         self.eot_id = tokenizer.eot_id
         ids = [tuple(language_model.prompt_ids(prompt)) for prompt in prompts]
         self.streams = [Stream(prompt, max_tokens, sampling, seed, j) for prompt in ids for j in range(n)]
-        self.decoders = [StreamDecoder(tokenizer) for _ in self.streams]
+        self.decoders = [StreamDecoder(tokenizer, after=stream.prompt) for stream in self.streams]
         self.stops = [StopStrings(stop) for _ in self.streams]
         self.texts = [""] * len(self.streams)
         for stream in self.streams:

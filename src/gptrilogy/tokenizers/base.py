@@ -1,6 +1,7 @@
-"""What every tokenizer offers, and the two refusals they share: text that is not text, ids that are not theirs."""
+"""What every tokenizer offers, and what all share: special tokens by name only, and two refusals."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from gptrilogy.errors import TokenizerError
@@ -9,7 +10,7 @@ END_OF_TEXT = "<|endoftext|>"
 
 
 class Tokenizer(Protocol):
-    """Text <-> ids. Immutable; `eot_id` ends a document, and no text encodes to it.
+    """Text <-> ids. Immutable.
 
     Raises: TokenizerError from the encoders for a lone surrogate, from the decoders for an id out of range.
     """
@@ -18,7 +19,19 @@ class Tokenizer(Protocol):
     def n_vocab(self) -> int: ...
 
     @property
-    def eot_id(self) -> int: ...
+    def eot_id(self) -> int | None:
+        """The token that ends a document; None for GPT-1, which has none."""
+        ...
+
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        """Tokens that stand for themselves. A text holds one only where the caller of `encode` allows it by name."""
+        ...
+
+    @property
+    def separator(self) -> str:
+        """What `decode` puts between words, not after the last: a space for GPT-1, elsewhere nothing."""
+        ...
 
     @property
     def name(self) -> str:
@@ -30,7 +43,12 @@ class Tokenizer(Protocol):
         """SHA-256 of the definition: equal fingerprints, equal ids."""
         ...
 
-    def encode(self, text: str) -> list[int]: ...
+    def encode(self, text: str, *, allowed_special: Collection[str] = ()) -> list[int]:
+        """The ids of a text; names in `allowed_special` become their one id, all others stay plain characters.
+
+        Raises: TokenizerError also for a name that is no special token here.
+        """
+        ...
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]: ...
 
@@ -38,7 +56,9 @@ class Tokenizer(Protocol):
         """The text of some ids; bytes that are not UTF-8 become U+FFFD."""
         ...
 
-    def token_bytes(self, token_id: int) -> bytes: ...
+    def token_bytes(self, token_id: int) -> bytes:
+        """What one id stands for; with the separator after it where a word ends."""
+        ...
 
     def definition(self) -> dict[str, Any]:
         """A JSON object that recreates the tokenizer; its `kind` says by which class."""
@@ -77,3 +97,26 @@ def bytes_of(token_id: int, tokens: Sequence[bytes]) -> bytes:
     raise TokenizerError(
         f"token id {token_id} is outside 0..{len(tokens) - 1}; were these ids made by another tokenizer?"
     )
+
+
+def cut_special(text: str, allowed: Collection[str], special_tokens: Mapping[str, int]) -> Iterator[str | int]:
+    """A text as plain pieces and, between them, the ids of the special tokens that are allowed.
+
+    Raises: TokenizerError for a name that is no special token.
+
+    >>> list(cut_special("one<|endoftext|>two", {"<|endoftext|>"}, {"<|endoftext|>": 256}))
+    ['one', 256, 'two']
+    >>> list(cut_special("one<|endoftext|>two", (), {"<|endoftext|>": 256}))
+    ['one<|endoftext|>two']
+    """
+    if unknown := sorted(set(allowed) - set(special_tokens)):
+        known = ", ".join(special_tokens) or "none"
+        raise TokenizerError(f"{unknown[0]!r} is not a special token of this tokenizer; its special tokens: {known}")
+    if not allowed:
+        yield text
+        return
+    for piece in re.split(f"({'|'.join(map(re.escape, sorted(allowed, key=len, reverse=True)))})", text):
+        if piece in allowed:
+            yield special_tokens[piece]
+        elif piece:
+            yield piece

@@ -1,7 +1,8 @@
 """GPT-2's tokenizer: byte-level BPE, run in Rust by Hugging Face `tokenizers`. `reference` is its readable twin."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
+from types import MappingProxyType
 from typing import Any, Self, cast
 
 from tokenizers import Tokenizer as Engine
@@ -10,7 +11,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 
 from gptrilogy.errors import TokenizerError
 from gptrilogy.files import sha256_json
-from gptrilogy.tokenizers.base import END_OF_TEXT, bytes_of, utf8
+from gptrilogy.tokenizers.base import END_OF_TEXT, bytes_of, cut_special, utf8
 from gptrilogy.tokenizers.pieces import pieces
 from gptrilogy.tokenizers.symbols import Pair, to_bytes, vocabulary
 
@@ -22,7 +23,7 @@ class ByteLevelBPE:
     """Ids: the 256 bytes in GPT-2's order, one for each new symbol that `merges` make, `<|endoftext|>` last.
 
     Every text can be encoded and comes back unchanged. `<|endoftext|>` written in a text is encoded as the
-    characters it is made of: a document cannot end itself.
+    characters it is made of, unless the caller allows it by name: a document cannot end itself.
 
     Letters and digits are what the engine's Unicode version says they are (16 for `tokenizers` 0.23);
     a letter younger than that is split off like punctuation.
@@ -40,6 +41,8 @@ class ByteLevelBPE:
     ...
     gptrilogy.errors.TokenizerError: token id 260 is outside 0..259; were these ids made by another tokenizer?
     """
+
+    separator = ""
 
     def __init__(self, merges: Iterable[Pair]) -> None:
         merges = list(merges)
@@ -63,8 +66,15 @@ class ByteLevelBPE:
     def name(self) -> str:
         return f"byte_bpe-{self.n_vocab}"
 
-    def encode(self, text: str) -> list[int]:
-        return self.encode_batch([text])[0]
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        return MappingProxyType({END_OF_TEXT: self.eot_id})
+
+    def encode(self, text: str, *, allowed_special: Collection[str] = ()) -> list[int]:
+        utf8(text)  # a lone surrogate is refused with its place in the whole text
+        pieces = list(cut_special(text, allowed_special, self.special_tokens))
+        ids = iter(self.encode_batch([piece for piece in pieces if isinstance(piece, str)]))
+        return [token for piece in pieces for token in ([piece] if isinstance(piece, int) else next(ids))]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each text, on every core. Long texts go in pieces, which changes no id."""

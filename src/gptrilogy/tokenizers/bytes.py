@@ -1,11 +1,12 @@
 """The tokenizer with nothing to learn: an id is a byte, and one more id ends a document."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Self
 
 from gptrilogy.errors import TokenizerError
 from gptrilogy.files import sha256_json
-from gptrilogy.tokenizers.base import END_OF_TEXT, bytes_of, utf8
+from gptrilogy.tokenizers.base import END_OF_TEXT, bytes_of, cut_special, utf8
 
 _TOKENS = (*(bytes([byte]) for byte in range(256)), END_OF_TEXT.encode())
 
@@ -20,13 +21,16 @@ class BytesTokenizer:
     n_vocab = 257
     eot_id = 256
     name = "bytes"
+    separator = ""
+    special_tokens: Mapping[str, int] = MappingProxyType({END_OF_TEXT: eot_id})
 
     @property
     def fingerprint(self) -> str:
         return sha256_json(self.definition())
 
-    def encode(self, text: str) -> list[int]:
-        return list(utf8(text))
+    def encode(self, text: str, *, allowed_special: Collection[str] = ()) -> list[int]:
+        pieces = cut_special(text, allowed_special, self.special_tokens)
+        return [token for piece in pieces for token in ([piece] if isinstance(piece, int) else utf8(piece))]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         return [self.encode(text) for text in texts]

@@ -1,6 +1,7 @@
 """Text from ids that arrive one at a time, never half a character."""
 
 import codecs
+from collections.abc import Sequence
 
 from gptrilogy.tokenizers.base import Tokenizer
 
@@ -16,14 +17,27 @@ class StreamDecoder:
     (['n', '', 'é', ''], '�')
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, *, after: Sequence[int] = ()) -> None:
+        """`after` are ids already shown: a word that ended there is parted from what comes now."""
         self._tokenizer = tokenizer
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._separator = tokenizer.separator.encode()
+        self._held = b""
+        if after:
+            self._hold_separator(tokenizer.token_bytes(after[-1]))
 
     def push(self, token_id: int) -> str:
         """The text that has become certain with this id, often empty."""
-        return self._decoder.decode(self._tokenizer.token_bytes(token_id))
+        held = self._held
+        return self._decoder.decode(held + self._hold_separator(self._tokenizer.token_bytes(token_id)))
 
     def finish(self) -> str:
         """U+FFFD if a character was left unfinished; the decoder is then as new."""
+        self._held = b""
         return self._decoder.decode(b"", final=True)
+
+    def _hold_separator(self, token: bytes) -> bytes:
+        """Keep a separator at the token's end until another token follows; -> the rest."""
+        ends_word = bool(self._separator) and token.endswith(self._separator)
+        self._held = self._separator if ends_word else b""
+        return token.removesuffix(self._separator) if ends_word else token

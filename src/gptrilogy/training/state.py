@@ -11,6 +11,7 @@ from gptrilogy.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from gptrilogy.config import parse
 from gptrilogy.errors import CheckpointError
 from gptrilogy.models.gpt import GPT
+from gptrilogy.models.weights import with_weights
 from gptrilogy.runs import Run
 from gptrilogy.training.config import RunConfig
 from gptrilogy.training.optimizer import build_optimizer, parameters
@@ -76,20 +77,7 @@ def load_model(checkpoint: Checkpoint, device: torch.device) -> GPT:
 
     Raises: CheckpointError where tensors are missing, left over, or of another shape than the config says.
     """
-    config = parse(RunConfig, checkpoint.config).model
-    with torch.device("meta"):
-        model = GPT(config)
-    expected = {name: tuple(p.shape) for name, p in model.state_dict().items()}
-    found = {name: tuple(t.shape) for name, t in checkpoint.model.items()}
-    if expected != found:
-        odd = next(name for name in sorted({*expected, *found}) if expected.get(name) != found.get(name))
-        raise CheckpointError(
-            f"the weights do not fit the config: {odd} has shape {found.get(odd)}, expected {expected.get(odd)}"
-        )
-    model.load_state_dict(dict(checkpoint.model), assign=True)
-    for parameter in model.parameters():
-        parameter.requires_grad_()
-    return model.to(device)
+    return with_weights(parse(RunConfig, checkpoint.config).model, checkpoint.model, device)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
