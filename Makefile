@@ -4,7 +4,7 @@ CONSTRAINTS ?= $(if $(CI),--constraint constraints.txt)
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
 BIN = .venv/bin
 
-.PHONY: help demo install test check bench clean
+.PHONY: help demo install peers test check bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -13,6 +13,8 @@ demo: .venv/demo  ## train a GPT on 249 presidential messages, in about six minu
 	$(BIN)/gpt demo
 
 install: .venv/dev  ## everything that tests and benches need, into .venv
+
+peers: .venv/peers  ## build llama.cpp's Python binding for its tests; needs a C++ compiler, about ten minutes once
 
 test: .venv/dev  ## every test, offline, on the CPU
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
@@ -36,4 +38,9 @@ clean:  ## remove the environment and caches
 .venv/demo .venv/dev: .venv/bin/python pyproject.toml constraints.txt
 	@echo "installing gptrilogy[$(@F)] into .venv (a minute or two)"
 	$(PIP) --editable '.[$(@F)]'
+	@touch $@
+
+.venv/peers: .venv/dev
+	@echo "building llama.cpp's Python binding into .venv (about ten minutes, once)"
+	$(PIP) 'llama-cpp-python>=0.3.16,<0.4'
 	@touch $@

@@ -38,10 +38,14 @@ VERBS = [
     ["pretrain"],
     ["resume"],
     ["generate"],
+    ["import"],
+    ["export"],
     ["tokenizer"],
     ["tokenizer", "train"],
+    ["tokenizer", "fetch"],
     ["tokenizer", "encode"],
     ["tokenizer", "decode"],
+    ["tokenizer", "report"],
 ]
 
 

@@ -1,26 +1,40 @@
-"""From a path to a model that talks: a run folder or one of its checkpoints."""
+"""From a path to a model that talks: a run folder, one of its checkpoints, or another program's folder."""
 
 import warnings
 from pathlib import Path
 
 from gptrilogy.checkpoints import MANIFEST, best, newest_valid, read_checkpoint, verify_checkpoint
 from gptrilogy.devices import pick_device
-from gptrilogy.errors import CheckpointError
+from gptrilogy.errors import CheckpointError, FormatError
 from gptrilogy.generation.language_model import LanguageModel
+from gptrilogy.interop.transfer import is_foreign, read_foreign
+from gptrilogy.models.weights import with_weights
 from gptrilogy.runs import Run
 from gptrilogy.tokenizers.saved import load_tokenizer
 from gptrilogy.training.state import load_model
 
 
 def load(path: str | Path, *, device: str = "auto") -> LanguageModel:
-    """The best checkpoint of a run, or the checkpoint named.
+    """The best checkpoint of a run, the checkpoint named, a Hugging Face folder, OpenAI's files, or `hf:NAME`.
 
-    Raises: CheckpointError where there is none, or where a file is damaged.
+    Raises: CheckpointError where there is none, or where a file is damaged; FormatError for foreign files that
+    cannot be read.
     """
+    if is_foreign(path):
+        return _load_foreign(path, device)
     folder = find_checkpoint(Path(path))
     checkpoint = read_checkpoint(folder, with_train_state=False)
     tokenizer = load_tokenizer(folder / "tokenizer")
     return LanguageModel(load_model(checkpoint, pick_device(device)), tokenizer, folder)
+
+
+def _load_foreign(path: str | Path, device: str) -> LanguageModel:
+    model = read_foreign(path)
+    if model.tokenizer is None:
+        raise FormatError(
+            f"{model.origin} came without a tokenizer: `gpt import {path} --tokenizer gpt2 --out DIR` gives it one"
+        )
+    return LanguageModel(with_weights(model.config, model.weights, pick_device(device)), model.tokenizer)
 
 
 def find_checkpoint(path: Path) -> Path:

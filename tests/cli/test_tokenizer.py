@@ -1,7 +1,8 @@
-"""`gpt tokenizer train|encode|decode`."""
+"""`gpt tokenizer train|fetch|encode|decode`."""
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,9 @@ def tokenizer(gpt: Gpt, novel: Path, tmp_path: Path) -> Path:
     return tmp_path / "tok"
 
 
-def pipe(gpt: Gpt, monkeypatch: pytest.MonkeyPatch, verb: str, tokenizer: Path, data: bytes) -> str:
+def pipe(gpt: Gpt, monkeypatch: pytest.MonkeyPatch, verb: str, tokenizer: Path | str, data: bytes, *flags: str) -> str:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"))
-    said = gpt("tokenizer", verb, tokenizer)
+    said = gpt("tokenizer", verb, tokenizer, *flags)
     assert said.code == 0, said.err
     return said.out
 
@@ -65,3 +66,50 @@ def test_a_vocabulary_too_small_for_the_bytes_is_refused(gpt: Gpt, novel: Path, 
     said = gpt("tokenizer", "train", novel, "--vocab-size", 100, "--out", tmp_path / "small")
     assert said.code == 2
     assert "257" in said.err
+
+
+def test_a_special_token_is_one_only_where_it_is_allowed(
+    gpt: Gpt, tokenizer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = b"a<|endoftext|>b"
+    plain = json.loads(pipe(gpt, monkeypatch, "encode", tokenizer, line))
+    special = json.loads(pipe(gpt, monkeypatch, "encode", tokenizer, line, "--allow-special", "<|endoftext|>"))
+    assert 279 not in plain
+    assert special[1:2] == [279]
+    assert len(special) == 3
+
+
+def test_an_unknown_special_token_is_refused(gpt: Gpt, tokenizer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"text")))
+    said = gpt("tokenizer", "encode", tokenizer, "--allow-special", "<|endoftext|>", "--allow-special", "<|im_start|>")
+    assert said.code == 1
+    assert "'<|im_start|>' is not a special token of this tokenizer" in said.err
+
+
+def test_a_fetched_vocabulary_is_used_by_its_name(
+    gpt: Gpt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared_data: Callable[[str], Path]
+) -> None:
+    monkeypatch.setenv("GPTRILOGY_CACHE", str(tmp_path))
+    said = gpt("tokenizer", "fetch", "gpt2", "--from", shared_data("vocab/gpt2"))
+    assert said.code == 0
+    assert said.out.startswith(f"{tmp_path}/tokenizers/gpt2: byte_bpe-50257, 50,257 tokens, fingerprint ")
+    assert pipe(gpt, monkeypatch, "encode", "gpt2", b"Hello world") == "[15496, 995]\n"
+
+
+def test_a_vocabulary_that_cannot_be_had_ends_in_one_line(
+    gpt: Gpt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GPTRILOGY_CACHE", str(tmp_path))
+    unknown = gpt("tokenizer", "fetch", "gpt9")
+    assert (unknown.code, unknown.err.count("\n")) == (2, 1)
+    assert "no vocabulary is published as 'gpt9'; did you mean gpt" in unknown.err
+    missing = gpt("tokenizer", "fetch", "gpt2", "--from", tmp_path)
+    assert (missing.code, missing.err.count("\n")) == (1, 1)
+    assert "encoder.json': No such file or directory" in missing.err
+    absent = gpt("tokenizer", "encode", "gpt2")
+    assert (absent.code, absent.err.count("\n")) == (1, 1)
+    assert "`gpt tokenizer fetch gpt2` brings it" in absent.err
+
+
+def test_bytes_are_a_tokenizer_by_name(gpt: Gpt, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert json.loads(pipe(gpt, monkeypatch, "encode", "bytes", "né".encode())) == [110, 195, 169]

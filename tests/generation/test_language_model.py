@@ -152,3 +152,71 @@ def test_a_score_may_use_the_whole_context_and_one_more_token(language_model: La
     assert len(language_model.score("a" * 30, ["b" * 8])) == 1
     with pytest.raises(PromptError, match="have 39 tokens, the model can score 38; shorten the prompt"):
         language_model.score("a" * 30, ["b" * 9])
+
+
+def test_likelihoods_are_the_scores_of_their_continuations(language_model: LanguageModel) -> None:
+    requests = [("It is a truth", " acknowledged"), ("", "x"), ("It is a truth ", "universal"), ("ab", "")]
+    found = language_model.loglikelihood(requests)
+    expected = [
+        *language_model.score("It is a truth", [" acknowledged"]),
+        *language_model.score("", ["x"]),
+        *language_model.score("It is a truth", [" universal"]),
+        0.0,
+    ]
+    assert [score.nats for score in found] == expected
+    assert [score.greedy for score in found] == [False, False, False, True]
+
+
+def test_a_likely_continuation_is_known_as_greedy() -> None:
+    (likely, unlikely) = says("bc").loglikelihood([("a", "bc"), ("a", "bd")])
+    assert likely.greedy
+    assert not unlikely.greedy
+    assert likely.nats > unlikely.nats
+
+
+def test_a_likelihood_is_cut_only_where_that_is_allowed_and_said(language_model: LanguageModel) -> None:
+    requests = [("a" * 20 + "b" * 30, "c" * 8), ("d", "e")]
+    with pytest.raises(PromptError, match="58 tokens, the model can score 38"):
+        language_model.loglikelihood(requests)
+    with pytest.warns(UserWarning, match="1 of 2 texts have more than 38 tokens and lost their first ones"):
+        cut = language_model.loglikelihood(requests, truncate=True)
+    assert cut == language_model.loglikelihood([("b" * 30, "c" * 8), ("d", "e")], truncate=True)
+
+
+def test_a_texts_likelihood_is_the_sum_over_its_windows(language_model: LanguageModel) -> None:
+    text = "".join(chr(97 + (i * i) % 26) for i in range(80))  # windows of 37, 37 and 6 tokens
+    expected = (
+        language_model.score("", [text[:37]])[0]
+        + language_model.score(text[36:37], [text[37:74]])[0]
+        + language_model.score(text[42:74], [text[74:]])[0]
+    )
+    assert language_model.loglikelihood_rolling([text, "", "a"]) == [
+        pytest.approx(expected, abs=1e-9),
+        0.0,
+        language_model.score("", ["a"])[0],
+    ]
+
+
+# Prompts that may be too long.
+
+
+def test_a_prompt_keeps_what_leaves_room_for_the_completion(language_model: LanguageModel) -> None:
+    (completion,) = language_model.complete(["b" * 30], GREEDY, max_tokens=7)
+    with pytest.warns(UserWarning, match="1 of 2 prompts have more than 30 tokens and lost their first ones"):
+        found = language_model.generate_until(["a" * 9 + "b" * 30, "b" * 30], GREEDY, max_tokens=7)
+    assert found == [completion.text] * 2
+    with pytest.raises(PromptError, match="37 new tokens leave no room for a prompt in the model's context of 37"):
+        language_model.generate_until(["b"], GREEDY, max_tokens=37)
+
+
+def test_equal_prompts_are_samples_of_one(language_model: LanguageModel) -> None:
+    done: list[int] = []
+    found = language_model.generate_until(["On", "x", "On", "On"], max_tokens=9, seed=3, on_done=done.append)
+    samples = [completion.text for completion in language_model.complete(["On"], max_tokens=9, seed=3, n=3)]
+    assert [found[0], found[2], found[3]] == samples
+    assert len(set(samples)) == 3
+    assert done == [1] * 4
+
+
+def test_a_stop_string_is_no_part_of_what_was_generated() -> None:
+    assert says("one two END three").generate_until(["a"], GREEDY, max_tokens=40, stop=["END"]) == ["one two "]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gptrilogy.errors import TokenizerError
 from gptrilogy.tokenizers import ByteLevelBPE, BytesTokenizer, Tokenizer, load_tokenizer, save_tokenizer
+from gptrilogy.tokenizers.symbols import to_symbols
 
 
 def save_changed(folder: Path, **changes: Any) -> Path:
@@ -153,3 +154,106 @@ def test_a_missing_tokenizer_says_what_was_looked_for_and_how_to_make_one(tmp_pa
 def test_a_path_that_cannot_be_is_refused(tmp_path: Path, name: str):
     with pytest.raises(TokenizerError):
         load_tokenizer(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "any name at all"])
+def test_a_file_of_ours_may_have_any_name(tmp_path: Path, name: str):
+    path = save_tokenizer(ByteLevelBPE([("a", "b")]), tmp_path).rename(tmp_path / name)
+    assert load_tokenizer(path).n_vocab == load_tokenizer(str(path)).n_vocab == 258
+
+
+def test_a_run_or_checkpoint_folder_stands_for_the_tokenizer_in_it(tmp_path: Path):
+    save_tokenizer(ByteLevelBPE([("a", "b")]), tmp_path / "run" / "tokenizer")
+    assert load_tokenizer(tmp_path / "run").n_vocab == 258
+
+
+def test_files_of_others_are_read_too(tmp_path: Path):
+    theirs = ByteLevelBPE([("a", "b")])
+    ids = {to_symbols(theirs.token_bytes(i)): i for i in range(theirs.n_vocab)}
+    (tmp_path / "encoder.json").write_text(json.dumps(ids))
+    (tmp_path / "vocab.bpe").write_text("#version: 0.2\na b\n")
+    for place in (tmp_path, tmp_path / "vocab.bpe"):
+        assert load_tokenizer(place).fingerprint == theirs.fingerprint
+
+
+def test_our_file_goes_before_those_of_others(tmp_path: Path):
+    save_tokenizer(BytesTokenizer(), tmp_path)
+    (tmp_path / "vocab.bpe").write_text("damaged")
+    assert load_tokenizer(tmp_path).name == "bytes"
+
+
+def test_a_name_stands_for_a_tokenizer_where_no_path_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_tokenizer("bytes").name == load_tokenizer(Path("bytes")).name == "bytes"
+    save_tokenizer(ByteLevelBPE([("a", "b")]), Path("bytes"))
+    assert load_tokenizer("bytes").name == "byte_bpe-258"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("gpt-2", "did you mean gpt2?"), ("byte", "did you mean bytes?"), ("novels", "known: bytes, gpt1, gpt2")],
+)
+def test_an_unknown_name_is_answered_with_the_nearest_and_both_ways_to_get_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, hint: str
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TokenizerError) as caught:
+        load_tokenizer(name)
+    message = str(caught.value)
+    assert message.startswith(f"no tokenizer at {name}: ")
+    assert hint in message
+    assert "`gpt tokenizer fetch gpt2`" in message
+    assert "`gpt tokenizer train SOURCE" in message
+
+
+HOSTILE = [
+    b"!!python/object/apply:os.system ['touch pwned']",
+    b"cos\nsystem\n(S'touch pwned'\ntR.",
+    b'{"__reduce__": ["os.system", ["touch pwned"]]}',
+    b'{"format": "gptrilogy.tokenizer", "version": 1, "kind": "os.system", "merges": ["touch pwned"]}',
+    b'{"format": "gptrilogy.tokenizer", "version": 1, "kind": "__import__(\'os\').system(\'touch pwned\')"}',
+    b'{"model": {"type": "BPE", "__class__": "os.system", "vocab": {}, "merges": ["touch pwned"]}, "added_tokens": []}',
+    b'{"auto_map": {"AutoTokenizer": "pwned.Tokenizer"}, "model": {"type": "BPE"}}',
+    b'{"model": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    b'{"model": {"vocab": ' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001 + b"}",
+    b'{"model": {"vocab": {"a": ' + b"9" * 5000 + b"}}}",
+    b'{"model": {"vocab": {"a": 1e999999999}}}',
+]
+
+
+@pytest.mark.parametrize(
+    "name", ["tokenizer.json", "encoder.json", "vocab.json", "encoder_bpe_40000.json", "x.tiktoken"]
+)
+@pytest.mark.parametrize("content", HOSTILE, ids=lambda content: repr(content[:40]))
+def test_hostile_files_run_nothing_and_end_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes
+):
+    monkeypatch.chdir(tmp_path)
+    before = {"vocab.bpe", "merges.txt", "vocab_40000.bpe", name}
+    for path in before:
+        (tmp_path / path).write_bytes(b"a b\n")
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(TokenizerError) as caught:
+        load_tokenizer(tmp_path / name)
+    assert str(tmp_path / name) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 700
+    assert {path.name for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("depth", range(100, 1100, 50))
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("tokenizer.json", '{"format": %s}'),
+        ("tokenizer.json", '{"format": "gptrilogy.tokenizer", "version": 1, "kind": %s}'),
+        ("tokenizer.json", '{"model": {}, "added_tokens": [], "normalizer": %s}'),
+        ("encoder.json", '{"a": %s}'),
+    ],
+)
+def test_no_depth_of_nesting_gets_past_as_another_error(tmp_path: Path, name: str, content: str, depth: int):
+    (tmp_path / "vocab.bpe").touch()
+    (tmp_path / name).write_text(content % ("[" * depth + "]" * depth))
+    with pytest.raises(TokenizerError) as caught:
+        load_tokenizer(tmp_path / name)
+    assert str(tmp_path / name) in str(caught.value)

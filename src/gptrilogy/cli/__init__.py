@@ -13,10 +13,12 @@ from cyclopts import App, CycloptsError
 
 from gptrilogy import __version__
 from gptrilogy.cli import tokenizer as tokenizer_verbs
+from gptrilogy.cli.convert import export_model, import_model
 from gptrilogy.cli.generate import generate
 from gptrilogy.cli.plan import plan
 from gptrilogy.cli.pretrain import pretrain
 from gptrilogy.cli.resume import resume
+from gptrilogy.cli.tokenizer_report import report
 from gptrilogy.demo import demo
 from gptrilogy.errors import GPTrilogyError
 
@@ -28,6 +30,7 @@ Start here:
     gpt demo                                   watch a model learn to speak
     gpt pretrain novels/ --out runs/novels     train on your own text, 10 min
     gpt generate runs/novels --prompt "It"     let it continue a sentence
+    gpt import models/124M --out models/gpt2   bring in OpenAI's GPT-2
 
 Results go to stdout, progress and warnings to stderr. Exit codes: 0 done,
 1 could not be done, 2 wrong command or config, 130 after Ctrl-C and 143 after
@@ -41,11 +44,15 @@ SPINS = 30_000
 app = App(name="gpt", help=HELP, help_format="plaintext", version=__version__)
 for verb in (demo, plan, pretrain, resume, generate):
     app.command(verb)
+app.command(import_model, name="import")
+app.command(export_model, name="export")
 
 tokenizer = App(
-    name="tokenizer", help="Train a tokenizer, and turn text into token ids and back.", help_format="plaintext"
+    name="tokenizer",
+    help="Train a tokenizer, or fetch a published one; text into token ids and back; what they cost on your text.",
+    help_format="plaintext",
 )
-for verb in (tokenizer_verbs.train, tokenizer_verbs.encode, tokenizer_verbs.decode):
+for verb in (tokenizer_verbs.train, tokenizer_verbs.fetch, tokenizer_verbs.encode, tokenizer_verbs.decode, report):
     tokenizer.command(verb)
 app.command(tokenizer)
 

@@ -1,9 +1,11 @@
-"""`gpt tokenizer train|encode|decode`."""
+"""`gpt tokenizer train|fetch|encode|decode`."""
 
 import json
 import sys
 from pathlib import Path
-from typing import cast
+from typing import Annotated, cast
+
+from cyclopts import Parameter
 
 from gptrilogy.cli.options import Flag
 from gptrilogy.tokenizers.base import Tokenizer
@@ -44,10 +46,38 @@ def train(*sources: str, vocab_size: int, out: Path, text_field: str = "text", f
     if trained.n_vocab < vocab_size:
         print_note(f"the text has no more than {trained.n_vocab:,} tokens to learn: the vocabulary is capped there")
     save_tokenizer(trained, out)
-    print_text(f"{out}: {trained.name}, {trained.n_vocab:,} tokens, fingerprint {trained.fingerprint[:16]}")
+    print_text(_described(out, trained))
 
 
-def encode(tokenizer: Path, /) -> None:
+def fetch(name: str, /, *, source: Annotated[Path | None, Parameter(name="--from")] = None) -> None:
+    """Get a vocabulary that OpenAI published. Afterwards its name stands for it
+    wherever a tokenizer is asked for.
+
+        gpt tokenizer fetch gpt2
+
+        echo "Hello world" | gpt tokenizer encode gpt2
+
+    GPT-3 has the vocabulary of GPT-2. Each file must have the published SHA-256,
+    or it is not kept. They are kept below $GPTRILOGY_CACHE, by default in
+    ~/.cache/gptrilogy.
+
+    Parameters
+    ----------
+    name
+        gpt2 (50,257 tokens) or gpt1 (40,478 tokens).
+    source
+        A folder to take the files from instead of the network: encoder.json and vocab.bpe for gpt2,
+        encoder_bpe_40000.json and vocab_40000.bpe for gpt1.
+
+    """
+    from gptrilogy.cli.output import print_note, print_text
+    from gptrilogy.tokenizers import published
+
+    folder = published.fetch(name, source=source, note=print_note)
+    print_text(_described(folder, published.load_published(name)))
+
+
+def encode(tokenizer: Path, /, *, allow_special: Annotated[list[str] | None, Parameter(negative=())] = None) -> None:
     """Read lines of text on stdin, print one JSON list of token ids for each, its
     newline excluded.
 
@@ -56,13 +86,17 @@ def encode(tokenizer: Path, /) -> None:
     Parameters
     ----------
     tokenizer
-        A folder with a tokenizer.json: a tokenizer's, or a run's or checkpoint's tokenizer/.
+        A name (gpt2, gpt1, bytes), a folder or file with a tokenizer, or a run or checkpoint folder.
+    allow_special
+        A special token that may occur in the text, as --allow-special '<|endoftext|>'; can be given again for others.
+        Without it the text <|endoftext|> is encoded as its thirteen characters, so no text can end itself.
 
     """
     from gptrilogy.cli.output import print_json
     from gptrilogy.errors import DataError
+    from gptrilogy.tokenizers import load_tokenizer
 
-    loaded = _load(tokenizer)
+    loaded = load_tokenizer(tokenizer)
     for number, line in enumerate(sys.stdin.buffer, start=1):
         try:
             text = line.decode("utf-8").removesuffix("\n")
@@ -70,7 +104,7 @@ def encode(tokenizer: Path, /) -> None:
             raise DataError(
                 f"line {number} of the input is not UTF-8 at byte {error.start}; convert it first"
             ) from None
-        print_json(loaded.encode(text))
+        print_json(loaded.encode(text, allowed_special=allow_special or ()))
 
 
 def decode(tokenizer: Path, /) -> None:
@@ -81,13 +115,14 @@ def decode(tokenizer: Path, /) -> None:
     Parameters
     ----------
     tokenizer
-        A folder with a tokenizer.json: a tokenizer's, or a run's or checkpoint's tokenizer/.
+        A name (gpt2, gpt1, bytes), a folder or file with a tokenizer, or a run or checkpoint folder.
 
     """
     from gptrilogy.cli.output import print_text
     from gptrilogy.errors import DataError
+    from gptrilogy.tokenizers import load_tokenizer
 
-    loaded = _load(tokenizer)
+    loaded = load_tokenizer(tokenizer)
     for number, line in enumerate(sys.stdin, start=1):
         ids = _token_ids(line)
         if ids is None:
@@ -106,8 +141,5 @@ def _token_ids(line: str) -> list[int] | None:
     return [item for item in items if type(item) is int] if all(type(item) is int for item in items) else None
 
 
-def _load(path: Path) -> Tokenizer:
-    from gptrilogy.tokenizers import load_tokenizer
-
-    nested = path / "tokenizer"
-    return load_tokenizer(nested if nested.is_dir() else path)
+def _described(place: Path, tokenizer: Tokenizer) -> str:
+    return f"{place}: {tokenizer.name}, {tokenizer.n_vocab:,} tokens, fingerprint {tokenizer.fingerprint[:16]}"

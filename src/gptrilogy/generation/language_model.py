@@ -1,14 +1,15 @@
 """A model with its tokenizer: text in, text or log-probabilities out."""
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 from gptrilogy.errors import PromptError
 from gptrilogy.generation.config import Sampling
 from gptrilogy.generation.engine import Engine, Stream
+from gptrilogy.generation.scoring import Score, encode_pairs, first_id, rolling_windows, score_pairs
 from gptrilogy.generation.stopping import StopStrings
 from gptrilogy.models.gpt import GPT
 from gptrilogy.tokenizers.base import Tokenizer
@@ -68,10 +69,8 @@ class LanguageModel:
 
         Raises: PromptError where a prompt does not fit the context.
         """
-        batch = _Batch(self, prompts, sampling or Sampling(), max_tokens, n, seed, stop)
-        for _ in batch.run():
-            pass
-        return batch.completions()
+        samples = [(tuple(self.prompt_ids(prompt)), j) for prompt in prompts for j in range(n)]
+        return _Batch(self, samples, sampling, max_tokens, seed, stop).completions()
 
     def stream(
         self,
@@ -86,43 +85,85 @@ class LanguageModel:
 
         Raises: PromptError where the prompt does not fit the context.
         """
-        batch = _Batch(self, [prompt], sampling or Sampling(), max_tokens, 1, seed, stop)
+        batch = _Batch(self, [(tuple(self.prompt_ids(prompt)), 0)], sampling, max_tokens, seed, stop)
         return (piece.text for piece in batch.run() if piece.text)
 
-    @torch.inference_mode()
+    def generate_until(
+        self,
+        prompts: Sequence[str],
+        sampling: Sampling | None = None,
+        *,
+        max_tokens: int,
+        seed: int = 0,
+        stop: Sequence[str] = (),
+        on_done: Callable[[int], object] | None = None,
+    ) -> list[str]:
+        """`complete`, where a prompt that leaves no room for `max_tokens` loses its first tokens, with a warning.
+
+        Equal prompts are samples of one: the second is sample 1. `on_done` hears 1 for each that has ended.
+
+        Raises: PromptError where `max_tokens` alone fill the context.
+        """
+        room = self.model.config.n_ctx - max_tokens
+        if room < 1:
+            raise PromptError(
+                f"{max_tokens} new tokens leave no room for a prompt in the model's context of "
+                f"{self.model.config.n_ctx}; ask for fewer"
+            )
+        ids = [tuple(self.prompt_ids(prompt)) for prompt in prompts]
+        _warn_of_cuts("prompts", map(len, ids), room)
+        batch = _Batch(self, _numbered(prompt[-room:] for prompt in ids), sampling, max_tokens, seed, stop)
+        return [completion.text for completion in batch.completions(on_done)]
+
     def score(self, prompt: str, answers: Sequence[str]) -> list[float]:
         """Log P(answer | prompt) of each answer, its tokens summed.
 
         Units: nats. Raises: PromptError where prompt and answer together exceed the context.
         """
         before = self.prompt_ids(prompt)
-        scores: list[float] = []
-        for answer in answers:
-            after = self.tokenizer.encode(answer)
-            if not after:
-                scores.append(0.0)  # nothing is certain to follow
-                continue
-            if len(before) + len(after) - 1 > self.model.config.n_ctx:
-                raise PromptError(
-                    f"prompt and answer have {len(before) + len(after)} tokens, the model can score "
-                    f"{self.model.config.n_ctx + 1}; shorten the prompt"
-                )
-            ids = torch.tensor([before + after], device=self.model.wte.weight.device)
-            nats = self.model.token_nats(ids)[0, len(before) - 1 :]
-            scores.append(-nats.sum(dtype=torch.float64).item())
-        return scores
+        pairs = [(before, after) for after in self.tokenizer.encode_batch(answers)]
+        return [score.nats for score in score_pairs(self.model, pairs)]
+
+    def loglikelihood(
+        self,
+        requests: Sequence[tuple[str, str]],
+        *,
+        batch_size: int = 1,
+        truncate: bool = False,
+        on_scored: Callable[[int], object] | None = None,
+    ) -> list[Score]:
+        """Score many (context, continuation) texts; see `encode_pairs` for their tokens, `score_pairs` for the rest.
+
+        Raises: PromptError where a pair exceeds the context; with `truncate`, a warning says how many were cut.
+        """
+        pairs = encode_pairs(self.tokenizer, requests)
+        if truncate:
+            _warn_of_cuts("texts", (len(before) + len(after) for before, after in pairs), self.model.config.n_ctx + 1)
+        return score_pairs(self.model, pairs, batch_size=batch_size, truncate=truncate, on_scored=on_scored)
+
+    def loglikelihood_rolling(
+        self, texts: Sequence[str], *, batch_size: int = 1, on_scored: Callable[[int], object] | None = None
+    ) -> list[float]:
+        """Log P of whole texts of any length, each token scored once and each text by itself, from <|endoftext|> on.
+
+        `on_scored` hears of windows of the context's length. Units: nats.
+        Raises: PromptError where the tokenizer has no <|endoftext|>.
+        """
+        first, n_ctx = first_id(self.tokenizer), self.model.config.n_ctx
+        windows = [list(rolling_windows(ids, first, n_ctx)) for ids in self.tokenizer.encode_batch(texts)]
+        scores = iter(
+            score_pairs(
+                self.model, [pair for pairs in windows for pair in pairs], batch_size=batch_size, on_scored=on_scored
+            )
+        )
+        return [sum(next(scores).nats for _ in pairs) for pairs in windows]
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """A prompt's tokens; an empty prompt is the start of a document, <|endoftext|>.
 
         Raises: PromptError for an empty prompt where the tokenizer has no such token.
         """
-        ids = self.tokenizer.encode(prompt)
-        if ids:
-            return ids
-        if self.tokenizer.eot_id is None:
-            raise PromptError(f"{self.tokenizer.name} has no token that begins a document; give a prompt with words")
-        return [self.tokenizer.eot_id]
+        return self.tokenizer.encode(prompt) or [first_id(self.tokenizer)]
 
 
 class _Batch:
@@ -131,18 +172,18 @@ class _Batch:
     def __init__(
         self,
         language_model: LanguageModel,
-        prompts: Sequence[str],
-        sampling: Sampling,
+        samples: Sequence[tuple[tuple[int, ...], int]],
+        sampling: Sampling | None,
         max_tokens: int,
-        n: int,
         seed: int,
         stop: Sequence[str],
     ) -> None:
+        """`samples` are prompts, each with the number of its sample."""
         tokenizer = language_model.tokenizer
         self.engine = Engine(language_model.model, eot_id=tokenizer.eot_id)
         self.eot_id = tokenizer.eot_id
-        ids = [tuple(language_model.prompt_ids(prompt)) for prompt in prompts]
-        self.streams = [Stream(prompt, max_tokens, sampling, seed, j) for prompt in ids for j in range(n)]
+        how = sampling or Sampling()
+        self.streams = [Stream(prompt, max_tokens, how, seed, sample) for prompt, sample in samples]
         self.decoders = [StreamDecoder(tokenizer, after=stream.prompt) for stream in self.streams]
         self.stops = [StopStrings(stop) for _ in self.streams]
         self.texts = [""] * len(self.streams)
@@ -166,10 +207,33 @@ class _Batch:
         self.texts[index] += text
         return Piece(index, text)
 
-    def completions(self) -> list[Completion]:
+    def completions(self, on_done: Callable[[int], object] | None = None) -> list[Completion]:
+        """Run to the end."""
+        for piece in self.run():
+            if on_done is not None and self.streams[piece.index].finish_reason is not None:
+                on_done(1)
         return [
             Completion(
                 text, tuple(token for token in stream.ids if token != self.eot_id), stream.finish_reason or "length"
             )
             for text, stream in zip(self.texts, self.streams, strict=True)
         ]
+
+
+def _numbered(prompts: Iterable[tuple[int, ...]]) -> list[tuple[tuple[int, ...], int]]:
+    """Each prompt with how many equal ones came before it."""
+    seen: Counter[tuple[int, ...]] = Counter()
+    samples: list[tuple[tuple[int, ...], int]] = []
+    for prompt in prompts:
+        samples.append((prompt, seen[prompt]))
+        seen[prompt] += 1
+    return samples
+
+
+def _warn_of_cuts(what: str, lengths: Iterable[int], most: int) -> None:
+    too_long = [length > most for length in lengths]
+    if any(too_long):
+        warnings.warn(
+            f"{sum(too_long)} of {len(too_long)} {what} have more than {most} tokens and lost their first ones",
+            stacklevel=3,
+        )

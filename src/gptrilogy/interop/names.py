@@ -76,7 +76,8 @@ GGUF = Dialect(4)
 def to_ours(theirs: Mapping[str, Tensor], config: GPTConfig, dialect: Dialect, *, source: str) -> dict[str, Tensor]:
     """Their tensors under our names, as our model wants them, fp32.
 
-    Raises: FormatError naming a tensor of `source` that is missing, of another shape, not of numbers, or left over.
+    Raises: FormatError naming a tensor of `source` that is missing, left over, of another shape, or of numbers that
+    fp32 cannot hold.
     """
     expected = shapes(config)
     weights: dict[str, Tensor] = {}
@@ -86,8 +87,10 @@ def to_ours(theirs: Mapping[str, Tensor], config: GPTConfig, dialect: Dialect, *
         tensor, shape = theirs[name], dialect.shape(ours, expected[ours])
         if tuple(tensor.shape) != shape:
             raise FormatError(f"{source}: {name} has shape {tuple(tensor.shape)}, its config asks for {shape}")
-        if not tensor.dtype.is_floating_point:
-            raise FormatError(f"{source}: {name} holds {tensor.dtype}, not floating-point numbers")
+        if not tensor.dtype.is_floating_point or tensor.dtype.itemsize > 4:
+            raise FormatError(
+                f"{source}: {name} holds {tensor.dtype}, which fp32 cannot hold exactly; save it as float32 first"
+            )
         weights[ours] = dialect.turn(ours, tensor.view(shape[-2:])).to(torch.float32).contiguous()
     if extra := sorted(set(theirs) - {name for _, name in dialect.pairs(config)}):
         raise FormatError(

@@ -25,8 +25,8 @@ class ByteLevelBPE:
     Every text can be encoded and comes back unchanged. `<|endoftext|>` written in a text is encoded as the
     characters it is made of, unless the caller allows it by name: a document cannot end itself.
 
-    Letters and digits are what the engine's Unicode version says they are (16 for `tokenizers` 0.23);
-    a letter younger than that is split off like punctuation.
+    With GPT-2's merges the ids are tiktoken's. Letters and digits are those of Unicode 16, for this engine
+    (`tokenizers` 0.22 to 0.23) as for tiktoken (0.12 to 0.14); a younger letter is split off like punctuation.
 
     Raises: TokenizerError for merges that cannot have been learned one after the other.
     Source: GPT2 §2.2; openai/gpt-2 `encoder.py`.

@@ -1,23 +1,27 @@
 """A tokenizer as one JSON file that cannot be mistaken for another, nor for its own damaged copy."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from gptrilogy.errors import TokenizerError
 from gptrilogy.files import write_json
 from gptrilogy.tokenizers.base import Tokenizer
 from gptrilogy.tokenizers.byte_bpe import ByteLevelBPE
 from gptrilogy.tokenizers.bytes import BytesTokenizer
+from gptrilogy.tokenizers.foreign import FILE_NAME, read_foreign
+from gptrilogy.tokenizers.gpt1 import GPT1BPE
+from gptrilogy.tokenizers.huggingface import from_huggingface
+from gptrilogy.tokenizers.published import PUBLISHED, load_published
+from gptrilogy.tokenizers.untrusted import naming, read_object
 
-FILE_NAME = "tokenizer.json"
 FORMAT = "gptrilogy.tokenizer"
 VERSION = 1
 
 KINDS: dict[str, Callable[[Mapping[str, Any]], Tokenizer]] = {
     "byte_bpe": ByteLevelBPE.from_definition,
     "bytes": BytesTokenizer.from_definition,
+    "gpt1_bpe": GPT1BPE.from_definition,
 }
 
 
@@ -30,37 +34,62 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> Path:
     return path
 
 
-def load_tokenizer(path: Path) -> Tokenizer:
-    """The tokenizer of a file, or of a folder that holds `tokenizer.json`.
+def load_tokenizer(path: Path | str) -> Tokenizer:
+    """The tokenizer of a file, of a folder, of a run's or checkpoint's `tokenizer/`, or of a name where no path is.
+
+    Files are `tokenizer.json`, ours or Hugging Face's, and what `foreign` lists; names are bytes, gpt1 and gpt2.
 
     Raises: TokenizerError naming the file if it is missing, damaged, foreign, or of a newer version.
     """
-    text, path = _read(path)
+    path = Path(path)
     try:
-        return _restored(json.loads(text, object_pairs_hook=_without_duplicates))
-    except TokenizerError as error:
-        raise TokenizerError(f"{path}: {error}") from None
-    except (ValueError, RecursionError) as error:  # not JSON, nested too deeply, or a number of too many digits
-        raise TokenizerError(f"{path} is not a JSON file that can be read: {error}") from None
-
-
-def _read(path: Path) -> tuple[bytes, Path]:
-    try:
-        file = path / FILE_NAME if path.is_dir() else path
-        return file.read_bytes(), file
-    except FileNotFoundError:
-        raise TokenizerError(
-            f"no tokenizer at {path}: looked for that file, or for {FILE_NAME} in that folder; "
-            "`gpt tokenizer train SOURCE... --vocab-size 8000 --out DIR` makes one"
-        ) from None
-    except (OSError, ValueError) as error:
+        for place in (path, path / "tokenizer"):
+            if (found := _at(place)) is not None:
+                return found
+        is_there = path.exists()
+    except OSError as error:
         raise TokenizerError(f"cannot read the tokenizer {str(path)!r}: {error}") from None
+    if is_there:
+        raise TokenizerError(_not_found(path))
+    return _named(path)
 
 
-def _restored(document: object) -> Tokenizer:
-    if not isinstance(document, dict):
-        raise TokenizerError(f"a saved tokenizer is a JSON object, got {type(document).__name__}")
-    fields = dict(cast("dict[str, Any]", document))
+def _at(place: Path) -> Tokenizer | None:
+    file = place / FILE_NAME
+    if file.is_file():
+        return _read(file)
+    found = read_foreign(place)
+    return _read(place) if found is None and place.is_file() else found
+
+
+def _named(path: Path) -> Tokenizer:
+    name = str(path)
+    if name == BytesTokenizer.name:
+        return BytesTokenizer()
+    if name in PUBLISHED:
+        return load_published(name)
+    from gptrilogy.config import suggest
+
+    raise TokenizerError(_not_found(path, f", for a name ({suggest(name, [BytesTokenizer.name, *PUBLISHED])})"))
+
+
+def _not_found(path: Path, also: str = "") -> str:
+    return (
+        f"no tokenizer at {path}: looked for a file, for a folder with {FILE_NAME} or published files{also}; "
+        "`gpt tokenizer fetch gpt2` brings GPT-2's, "
+        "`gpt tokenizer train SOURCE... --vocab-size 8000 --out DIR` makes one"
+    )
+
+
+def _read(path: Path) -> Tokenizer:
+    document = read_object(path)
+    if "format" not in document and "model" in document:
+        return from_huggingface(document, path)
+    with naming(path):
+        return _restored(document)
+
+
+def _restored(fields: dict[str, Any]) -> Tokenizer:
     _check_header(fields.pop("format", None), fields.pop("version", None))
     fingerprint = fields.pop("sha256", None)
     kind = fields.get("kind")
@@ -84,11 +113,3 @@ def _check_header(form: object, version: object) -> None:
         raise TokenizerError(
             f"saved in version {version} of the format, this program reads {VERSION}: upgrade gptrilogy"
         )
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Python keeps the last of equal keys in silence; which one was meant is not ours to guess."""
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        raise TokenizerError("a field is given twice")
-    return fields

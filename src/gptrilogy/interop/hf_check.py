@@ -1,0 +1,70 @@
+"""An exported Hugging Face folder, loaded again by `transformers` and compared."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gptrilogy.errors import FormatError
+from gptrilogy.models.gpt import GPT
+from gptrilogy.tokenizers.base import Tokenizer
+
+ROWS, MAX_TOKENS = 2, 256
+TOLERANCE = 1e-4  # of the largest logit: the two libraries add up in different orders
+TEXTS = (
+    "Hello world",
+    "It is a truth universally acknowledged, that a single man in possession",
+    "We've seen  two   spaces,\n\n\tnew lines and 1,234.5 numbers!",
+    "naïve café — Ελλάδα, 中文, 🙂",
+)
+
+
+def check_hf(folder: Path, model: GPT, tokenizer: Tokenizer) -> list[str]:
+    """What was compared and how it came out, a line each; what could not be compared says so.
+
+    Raises: FormatError where logits differ, or ids that should be equal.
+    """
+    try:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+    except ModuleNotFoundError:
+        return ["logits and token ids: not checked, transformers is not installed: pip install 'gptrilogy[hf]'"]
+    theirs = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
+    line = compare_logits(model, lambda ids: theirs(ids).logits)
+    read: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    ids = {text: read(text, add_special_tokens=False)["input_ids"] for text in TEXTS}
+    return [f"transformers: {line}", f"transformers: {compare_ids(tokenizer, ids)}"]
+
+
+@torch.inference_mode()
+def compare_logits(model: GPT, theirs: Callable[[Tensor], Tensor]) -> str:
+    """Logits of random ids over a whole context, ours and theirs.
+
+    Raises: FormatError where they differ by more than the order of additions explains.
+    """
+    config = model.config
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(config.n_vocab, (ROWS, min(config.n_ctx, MAX_TOKENS)), generator=generator)
+    ours = model.float().cpu().eval()(ids)
+    difference = (ours - theirs(ids).float()).abs().max().item()
+    limit = TOLERANCE * max(1.0, ours.abs().max().item())
+    if not difference <= limit:
+        raise FormatError(
+            f"the exported model's logits differ from ours by {difference:.1e}, more than {limit:.1e}: "
+            "please report this with both folders"
+        )
+    return f"logits of {ids.numel()} tokens equal, largest difference {difference:.1e}"
+
+
+def compare_ids(tokenizer: Tokenizer, theirs: dict[str, list[int]]) -> str:
+    """Token ids of some texts, ours and theirs; GPT-1's word rules exist only here, so there they are only counted.
+
+    Raises: FormatError where ids that must be equal are not.
+    """
+    different = [text for text, ids in theirs.items() if tokenizer.encode(text) != ids]
+    if tokenizer.separator:
+        return f"token ids differ on {len(different)} of {len(theirs)} texts, since its word rules are not GPT-1's"
+    if different:
+        raise FormatError(f"the exported tokenizer gives other ids for {different[0]!r}: please report this")
+    return f"token ids of {len(theirs)} texts equal"

@@ -1,0 +1,123 @@
+"""Any foreign model in, by what its folder holds; and any of ours out, checked before it takes its name."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from gptrilogy.checkpoints import Checkpoint, write_checkpoint
+from gptrilogy.errors import FormatError
+from gptrilogy.files import replacing, replacing_folder
+from gptrilogy.generation.language_model import LanguageModel
+from gptrilogy.interop.foreign import ForeignModel, must_fit
+from gptrilogy.interop.gguf import check_gguf, write_gguf
+from gptrilogy.interop.hf_check import check_hf
+from gptrilogy.interop.hub import PREFIX, download
+from gptrilogy.interop.huggingface import PICKLES, is_hf_folder, read_hf, write_hf
+from gptrilogy.interop.openai import is_openai_gpt1, is_openai_gpt2, read_openai_gpt1, read_openai_gpt2
+from gptrilogy.models.config import GPTConfig
+from gptrilogy.models.gpt import GPT
+from gptrilogy.tokenizers.base import Tokenizer
+from gptrilogy.tokenizers.saved import save_tokenizer
+from gptrilogy.training.config import RunConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format that models are written in: how, and how another program checks it."""
+
+    write: Callable[[Path, GPTConfig, Mapping[str, Tensor], Tokenizer], list[str]]
+    check: Callable[[Path, GPT, Tokenizer], list[str]]
+    is_folder: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written, what its user must know, and what was compared, a line each."""
+
+    path: Path
+    notes: tuple[str, ...]
+    checked: tuple[str, ...]
+
+
+FORMATS = {
+    "hf": Format(write_hf, check_hf, is_folder=True),
+    "gguf": Format(write_gguf, check_gguf, is_folder=False),
+}
+READERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], ForeignModel]], ...] = (
+    (is_hf_folder, read_hf),
+    (is_openai_gpt2, read_openai_gpt2),
+    (is_openai_gpt1, read_openai_gpt1),
+)
+KNOWN = (
+    "a Hugging Face folder (config.json, model.safetensors), OpenAI's GPT-2 (hparams.json, model.ckpt.index) "
+    "or OpenAI's GPT-1 (params_shapes.json, params_0.npy ...)"
+)
+
+
+def is_foreign(source: str | Path) -> bool:
+    """Whether `read_foreign` has a reader for it."""
+    return str(source).startswith(PREFIX) or _reader(Path(source)) is not None
+
+
+def read_foreign(source: str | Path) -> ForeignModel:
+    """The model of another program's folder, or of `hf:NAME`.
+
+    Raises: FormatError, TokenizerError: what cannot be read, the value and the remedy.
+    """
+    path = download(str(source)) if str(source).startswith(PREFIX) else Path(source)
+    if reader := _reader(path):
+        return reader(path)
+    if not path.exists():
+        raise FormatError(f"{path} does not exist; give {KNOWN}")
+    raise FormatError(_why_not(path))
+
+
+def import_model(model: ForeignModel, tokenizer: Tokenizer, out: Path) -> None:
+    """Write a checkpoint folder, which everything here takes for a model.
+
+    Raises: FormatError where the tokenizer is not the model's; CheckpointError where it cannot be written.
+    """
+    must_fit(tokenizer, model.config, where=model.origin)
+    config = RunConfig(recipe="import", tokenizer=tokenizer.name, model=model.config)
+    with tempfile.TemporaryDirectory() as folder:
+        save_tokenizer(tokenizer, Path(folder))
+        checkpoint = Checkpoint(config.model_dump(mode="json"), model.weights)
+        write_checkpoint(out, checkpoint, tokenizer=Path(folder), summary={"step": 0, "imported_from": model.origin})
+
+
+def export_model(model: LanguageModel, to: str, out: Path, *, check: bool = False) -> Exported:
+    """Write a model as another program has it; with `check`, that program loads it before it takes the name `out`.
+
+    Raises: FormatError where the format cannot hold the model or the check fails; MissingExtraError; OSError from the
+    disk. `out` is then as it was.
+    """
+    form = FORMATS[to]
+    weights = {name: tensor.detach().cpu() for name, tensor in model.model.state_dict().items()}
+    replaced = replacing_folder if form.is_folder else replacing
+    with replaced(out) as temporary:
+        notes = form.write(temporary, model.model.config, weights, model.tokenizer)
+        checked = form.check(temporary, model.model, model.tokenizer) if check else []
+    return Exported(out, tuple(notes), tuple(checked))
+
+
+def is_export(path: Path, to: str) -> bool:
+    """Whether a path holds what `export_model` writes for a format."""
+    return is_hf_folder(path) if FORMATS[to].is_folder else path.suffix == ".gguf" and path.is_file()
+
+
+def _reader(path: Path) -> Callable[[Path], ForeignModel] | None:
+    return next((read for fits, read in READERS if path.is_dir() and fits(path)), None)
+
+
+def _why_not(path: Path) -> str:
+    if path.suffix == ".gguf":
+        return f"{path}: GGUF is written here, not read; import the model from the folder it was made of"
+    if path.is_file() and any(path.match(pattern) for pattern in PICKLES):
+        return (
+            f"{path} is a pickle, which can run any code when it is read, so it is not read here; ask its source for "
+            "safetensors, and give the folder that holds them"
+        )
+    return f"{path} is no model that is read here; known: {KNOWN}"

@@ -1,0 +1,82 @@
+"""Learn a vocabulary of GPT-1's scheme from any text, in Rust. `reference.learn_merges` is the readable twin."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+
+from tokenizers import Tokenizer as Engine
+from tokenizers.models import BPE
+from tokenizers.trainers import BpeTrainer
+
+from gptrilogy.errors import ConfigError, DataError
+from gptrilogy.tokenizers.base import utf8
+from gptrilogy.tokenizers.gpt1 import GPT1BPE
+from gptrilogy.tokenizers.gpt1_symbols import WORD_END
+from gptrilogy.tokenizers.gpt1_text import NEWLINE, words
+from gptrilogy.tokenizers.symbols import Pair
+
+MAX_WORD_CHARS = 256  # a merge costs the engine the square of the longest word, and no word of English is longer
+
+
+def train_gpt1_bpe(texts: Iterable[str], n_merges: int) -> GPT1BPE:
+    """GPT-1's tokenizer with the characters of these texts, the most frequent first, and up to `n_merges` merges.
+
+    The most frequent pair is merged first; of equally frequent ones, that of the older symbols, which for
+    characters are those of the smaller code point. A pair seen once is left alone. Words of more than 256
+    characters give characters, but no merges.
+
+    Raises: ConfigError if `n_merges` is negative; DataError if there is no word; TokenizerError and
+        MissingExtraError as `encode`.
+    Source: GPT1 §4.1; BPE Algorithm 1. Neither says how ties were broken.
+
+    >>> train_gpt1_bpe(["Low, low, low, lower"], n_merges=2).merges
+    (('l', 'o'), ('lo', 'w</w>'))
+    """
+    if n_merges < 0:
+        raise ConfigError(f"n_merges must not be negative, got {n_merges}")
+    counts = count_words(texts)
+    if not counts:
+        raise DataError("there is no text to train a tokenizer on: 0 words in all; give one text that is not empty")
+    characters = Counter[str]()
+    for word, count in counts.items():
+        for character in word:
+            characters[character] += count
+    ordered = sorted(characters, key=lambda character: (-characters[character], character))
+    return GPT1BPE(ordered, _learned(counts, n_merges))
+
+
+def count_words(texts: Iterable[str]) -> Counter[str]:
+    """How often each word occurs; line breaks are not words."""
+    counts = Counter[str]()
+    for text in texts:
+        utf8(text)
+        counts.update(words(text))
+    del counts[NEWLINE]
+    return counts
+
+
+def symbols_of(word: str) -> tuple[str, ...]:
+    """The characters of a word, its end marked.
+
+    >>> symbols_of("the")
+    ('t', 'h', 'e</w>')
+    """
+    return (*word[:-1], word[-1] + WORD_END)
+
+
+def _learned(counts: Counter[str], n_merges: int) -> list[Pair]:
+    kept = {word: count for word, count in counts.items() if len(word) <= MAX_WORD_CHARS}
+    # Given as special tokens, symbols have ids in this order, by which the engine breaks ties; its own order is random.
+    characters = {character for word in kept for character in word}
+    symbols = sorted(characters | {character + WORD_END for character in characters})
+    trainer = BpeTrainer(
+        vocab_size=len(symbols) + n_merges,
+        min_frequency=2,
+        special_tokens=symbols,
+        end_of_word_suffix=WORD_END,
+        show_progress=False,
+    )
+    engine = Engine(BPE())
+    engine.train_from_iterator((word for word, count in kept.items() for _ in range(count)), trainer)
+    merges: list[Pair] = json.loads(engine.to_str())["model"]["merges"]
+    return [(left, right) for left, right in merges[:n_merges]]
