@@ -38,10 +38,10 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, tokenizer: Path, s
     try:
         with replacing_folder(folder) as temporary:
             write_json(temporary / CONFIG, checkpoint.config)
-            _write_tensors(temporary / MODEL, checkpoint.model)
+            write_tensors(temporary / MODEL, checkpoint.model)
             shutil.copytree(tokenizer, temporary / TOKENIZER)
             (temporary / TRAIN_STATE).mkdir()
-            _write_tensors(temporary / TRAIN_STATE / "tensors.safetensors", checkpoint.train_tensors)
+            write_tensors(temporary / TRAIN_STATE / "tensors.safetensors", checkpoint.train_tensors)
             write_json(temporary / TRAIN_STATE / "values.json", checkpoint.train_values)
             listed = {"version": VERSION, **summary, "files": _inventory(temporary)}
             write_json(temporary / MANIFEST, {**listed, "sha256": sha256_json(listed)})
@@ -166,14 +166,18 @@ def read_tensors(path: Path) -> "dict[str, Tensor]":
         raise CheckpointError(f"{path} is not a safetensors file: {error}") from None
 
 
-def _write_tensors(path: Path, tensors: "Mapping[str, Tensor]") -> None:
+def write_tensors(path: Path, tensors: "Mapping[str, Tensor]", metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file, readable as any other file is.
+
+    Raises: OSError from the disk.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
 
     path.touch()
     mode = path.stat().st_mode
     try:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata)
     except SafetensorError as error:  # it wraps the system's own error, a full disk for example
         raise OSError(None, str(error), str(path)) from None
     path.chmod(mode)  # safetensors makes it private

@@ -56,7 +56,8 @@ def replacing(path: Path) -> Generator[Path]:
         temporary.replace(path)
         flush(path.parent)
     except OSError as error:
-        error.filename = error.filename or str(path)
+        if error.filename in {None, str(temporary)}:
+            error.filename = str(path)
         raise
     finally:
         with suppress(OSError):

@@ -14,6 +14,7 @@ from gptrilogy.errors import PromptError
 from gptrilogy.generation import scoring
 from gptrilogy.generation.scoring import (
     ALIGN,
+    TOKENS,
     Score,
     encode_pairs,
     first_id,
@@ -84,7 +85,16 @@ def test_logits_in_several_chunks_give_the_same_score(model: GPT, monkeypatch: p
     monkeypatch.setattr(scoring, "CHUNK_ELEMENTS", 3 * 257)
     in_threes = score_pairs(model, pairs)
     assert [score.nats for score in in_threes] == pytest.approx([score.nats for score in whole], abs=1e-4)
-    assert [score.greedy for score in in_threes] == [score.greedy for score in whole]
+    likeliest = greedily(model, [3, 1, 4], 7)
+    almost = [
+        (likeliest[0] + 1) % 257,
+        *likeliest[1:3],
+        *greedily(model, [3, 1, 4, likeliest[0] + 1, *likeliest[1:3]], 4),
+    ]
+    assert [score.greedy for score in score_pairs(model, [([3, 1, 4], likeliest), ([3, 1, 4], almost)])] == [
+        True,
+        False,
+    ]
 
 
 def test_only_scored_positions_are_projected(model: GPT, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,6 +138,19 @@ def test_padding_is_never_seen(aligned: GPT) -> None:
     padded = [torch.cat([text, torch.full((23,), padding)])[None] for padding in (0, 60)]
     one, other = (aligned.hidden(ids)[0, :9] for ids in padded)
     assert torch.equal(one, other)
+
+
+def test_texts_of_like_lengths_share_a_batch(aligned: GPT, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes: list[tuple[int, ...]] = []
+    run = aligned.hidden
+
+    def seen(ids: Tensor) -> Tensor:
+        shapes.append(tuple(ids.shape))
+        return run(ids)
+
+    monkeypatch.setattr(aligned, "hidden", seen)
+    score_pairs(aligned, [([1] * n, [2]) for n in (1, 2, 9, 16, 17, 64)])
+    assert shapes == [(TOKENS // 64, 64), (TOKENS // 32, 32), (TOKENS // 16, 16)]
 
 
 def test_equal_inputs_run_once(model: GPT, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,8 +213,6 @@ def test_white_space_that_ends_a_context_goes_to_the_continuation() -> None:
 @settings(max_examples=200)
 def test_a_pair_of_bytes_is_the_text_itself(context: str, continuation: str) -> None:
     text = context + continuation
-    if any(0xD800 <= ord(character) < 0xE000 for character in text):
-        return
     ((before, after),) = encode_pairs(BytesTokenizer(), [(context, continuation)])
     assert bytes(token for token in [*before, *after] if token < 256).decode() == text
     assert (before == [256]) == (context.rstrip() == "")

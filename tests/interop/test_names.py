@@ -65,7 +65,7 @@ def test_a_tensor_of_another_shape_is_named_with_both_shapes(name: str) -> None:
 
 def test_tensors_left_over_are_named_and_counted() -> None:
     theirs = to_theirs(weights_of(PRE), PRE, HF_GPT2) | {"adapter.b": torch.ones(1), "adapter.a": torch.ones(1)}
-    with pytest.raises(FormatError, match=r"has the tensor adapter\.a, which .* \(and 1 more\)"):
+    with pytest.raises(FormatError, match=r"has the tensor adapter\.a and 1 more, which no model"):
         to_ours(theirs, PRE, HF_GPT2, source="here")
 
 

@@ -54,7 +54,6 @@ def fetch(name: str, /, *, source: Annotated[Path | None, Parameter(name="--from
     wherever a tokenizer is asked for.
 
         gpt tokenizer fetch gpt2
-
         echo "Hello world" | gpt tokenizer encode gpt2
 
     GPT-3 has the vocabulary of GPT-2. Each file must have the published SHA-256,

@@ -1,5 +1,6 @@
 """A model with its tokenizer: text in, text or log-probabilities out."""
 
+import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -156,7 +157,7 @@ class LanguageModel:
                 self.model, [pair for pairs in windows for pair in pairs], batch_size=batch_size, on_scored=on_scored
             )
         )
-        return [sum(next(scores).nats for _ in pairs) for pairs in windows]
+        return [math.fsum(next(scores).nats for _ in pairs) for pairs in windows]
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """A prompt's tokens; an empty prompt is the start of a document, <|endoftext|>.

@@ -16,7 +16,6 @@ from torch.nn import functional as F
 
 from gptrilogy.errors import FormatError
 from gptrilogy.extras import needs
-from gptrilogy.files import replacing
 from gptrilogy.interop.foreign import must_fit
 from gptrilogy.interop.hf_check import MAX_TOKENS, ROWS, TEXTS, TOLERANCE, compare_ids
 from gptrilogy.interop.llama_process import ask_llama_cpp, has_llama_cpp
@@ -35,19 +34,13 @@ EPSILON = 1e-5  # of every layer norm here
 ALL_F32, NORMAL, CONTROL = 0, 1, 3  # a file type and two token types, as GGUF counts them
 
 
-def write_gguf(
-    path: Path, config: GPTConfig, weights: Mapping[str, Tensor], tokenizer: Tokenizer, *, name: str | None = None
-) -> list[str]:
-    """Write the file, whole or not at all; -> what its user must know, which is nothing: it computes the same.
+def write_gguf(path: Path, config: GPTConfig, weights: Mapping[str, Tensor], tokenizer: Tokenizer) -> list[str]:
+    """Write the file; -> what its user must know, which is nothing: it computes the same.
 
     Raises: FormatError where GGUF has no such model or tokenizer; MissingExtraError without `gguf`; OSError from the
-    disk. `path` is then as it was.
+    disk.
     """
-    settings = _settings(config, tokenizer)
-    if name:
-        settings["general.name"] = name
-    with replacing(path) as temporary:
-        _write(temporary, settings, to_theirs(weights, config, GGUF))
+    _write(path, _settings(config, tokenizer), to_theirs(weights, config, GGUF))
     return []
 
 

@@ -28,12 +28,14 @@ def check_hf(folder: Path, model: GPT, tokenizer: Tokenizer) -> list[str]:
     """
     try:
         from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging
     except ModuleNotFoundError:
         return ["logits and token ids: not checked, transformers is not installed: pip install 'gptrilogy[hf]'"]
+    logging.disable_progress_bar()  # it takes a blink, and draws over our own lines
     theirs = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
     line = compare_logits(model, lambda ids: theirs(ids).logits)
     read: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    ids = {text: read(text, add_special_tokens=False)["input_ids"] for text in TEXTS}
+    ids: dict[str, list[int]] = {text: read(text, add_special_tokens=False)["input_ids"] for text in TEXTS}
     return [f"transformers: {line}", f"transformers: {compare_ids(tokenizer, ids)}"]
 
 

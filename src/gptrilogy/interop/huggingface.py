@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
-from gptrilogy.checkpoints import read_tensors
+from gptrilogy.checkpoints import read_tensors, write_tensors
 from gptrilogy.config import parse
 from gptrilogy.errors import CheckpointError, ConfigError, FormatError
 from gptrilogy.files import read_json, write_json
@@ -109,9 +108,7 @@ def write_hf(folder: Path, config: GPTConfig, weights: Mapping[str, Tensor], tok
     """
     family = family_of(config)
     write_json(folder / CONFIG, _their_config(config, family, tokenizer))
-    tensors = to_theirs(weights, config, family.dialect)
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-    (folder / WEIGHTS).chmod(0o644)  # safetensors makes it private
+    write_tensors(folder / WEIGHTS, to_theirs(weights, config, family.dialect), {"format": "pt"})
     return write_hf_tokenizer(folder, tokenizer, n_ctx=config.n_ctx)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from gptrilogy.checkpoints import Checkpoint, write_checkpoint
-from gptrilogy.errors import FormatError
+from gptrilogy.errors import FormatError, RunError
 from gptrilogy.files import replacing, replacing_folder
 from gptrilogy.generation.language_model import LanguageModel
 from gptrilogy.interop.foreign import ForeignModel, must_fit
@@ -91,15 +91,19 @@ def import_model(model: ForeignModel, tokenizer: Tokenizer, out: Path) -> None:
 def export_model(model: LanguageModel, to: str, out: Path, *, check: bool = False) -> Exported:
     """Write a model as another program has it; with `check`, that program loads it before it takes the name `out`.
 
-    Raises: FormatError where the format cannot hold the model or the check fails; MissingExtraError; OSError from the
-    disk. `out` is then as it was.
+    Raises: FormatError where the format cannot hold the model or the check fails; MissingExtraError; RunError where it
+    cannot be written. `out` is then as it was.
     """
     form = FORMATS[to]
     weights = {name: tensor.detach().cpu() for name, tensor in model.model.state_dict().items()}
     replaced = replacing_folder if form.is_folder else replacing
-    with replaced(out) as temporary:
-        notes = form.write(temporary, model.model.config, weights, model.tokenizer)
-        checked = form.check(temporary, model.model, model.tokenizer) if check else []
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with replaced(out) as temporary:
+            notes = form.write(temporary, model.model.config, weights, model.tokenizer)
+            checked = form.check(temporary, model.model, model.tokenizer) if check else []
+    except OSError as error:
+        raise RunError(f"cannot write {out}: {error.strerror or error}; choose another --out") from None
     return Exported(out, tuple(notes), tuple(checked))
 
 

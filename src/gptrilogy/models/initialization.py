@@ -17,6 +17,8 @@ def initialize(model: nn.Module, config: GPTConfig, generator: torch.Generator |
 
     Source: GPT1 §4.1 (N(0, 0.02)), GPT2 §2.3 (residual scaling) and its released code (positions 0.01).
     """
+    if next(model.parameters()).is_meta:
+        return  # a model of shapes alone has no numbers to draw
     residual_std = config.init_std / math.sqrt(2 * config.n_layer)
     for name, parameter in model.named_parameters():
         if name.endswith("bias"):

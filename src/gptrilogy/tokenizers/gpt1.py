@@ -34,8 +34,8 @@ class GPT1BPE:
     becomes one space, or ` \n ` where it held a line break. A character that was not learned is `<unk>`, which
     is decoded as these five letters without a space after it, since nobody knows whether a word ended there.
 
-    The words are those of the installed spaCy and ftfy; the model was trained with the versions of 2018, whose lists of
-    abbreviations and emoticons were a little shorter. Encoding needs the extra `gpt1`, decoding does not.
+    The words are those of the installed spaCy and ftfy; in rare words they may differ from those of the versions of
+    2018, with which the model was trained. Encoding needs the extra `gpt1`, decoding does not.
 
     Raises: TokenizerError for characters, merges or names that nobody can have learned.
     Source: GPT1 §4.1; openai/finetune-transformer-lm `text_utils.py`.

@@ -110,15 +110,17 @@ def _checked_merge(rank: int, merge: object, ids: dict[str, int]) -> Pair:
             pass
         case _:
             raise TokenizerError(f"merge {rank} must be a pair of strings, got {reprlib.repr(merge)}")
-    shown = f"merge {rank} {reprlib.repr((left, right))}"
     for side in (left, right):
         if side not in ids or side == UNKNOWN:
             raise TokenizerError(
-                f"{shown} uses {reprlib.repr(side)} before it exists; merges go in the order they were learned"
+                f"merge {rank} {reprlib.repr((left, right))} uses {reprlib.repr(side)} before it exists; "
+                "merges go in the order they were learned"
             )
     made = left + right
     if left.endswith(WORD_END) or made.endswith(WORD_END) != right.endswith(WORD_END) or made == UNKNOWN:
-        raise TokenizerError(f"{shown} makes {reprlib.repr(made)}, where a word ends in the middle; remove it")
+        raise TokenizerError(
+            f"merge {rank} {reprlib.repr((left, right))} makes {made!r:.60}, in which a word ends too early; remove it"
+        )
     if (size := len(made.encode())) > MAX_TOKEN_BYTES:
-        raise TokenizerError(f"{shown} makes a token of {size} bytes; the limit is {MAX_TOKEN_BYTES}")
+        raise TokenizerError(f"merge {rank} makes a token of {size} bytes; the limit is {MAX_TOKEN_BYTES}")
     return left, right

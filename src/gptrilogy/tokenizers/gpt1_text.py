@@ -24,12 +24,13 @@ CACHED_CHARS = 64
 MAX_STRINGS = 1 << 18  # some 60 MB; spaCy keeps every string it has met
 
 # A step is one character looked at once, for which spaCy takes up to 0.4 us: see `steps`.
-LIGHT_STEPS = 10  # for each character of a run; ordinary text has 1, URLs and program text up to 8
+LIGHT_STEPS = 10  # for each character of a run; prose has 1
 HEAVY_STEPS = (
     2_000_000  # under a second for all heavier runs of a text: one of 1,400 apostrophes, or 300 rulers of ====
 )
 HEAVY_STEPS_PER_CHAR = 2
-_PEELED = re.compile(r"(?:[sS](?=['’])|[\W_])*")
+_PEELED = re.compile(r"(?:[sS](?=['’])|[^\w-]|_)*")  # spaCy leaves hyphens where they are
+_DOTS = re.compile(r"\.+")  # and takes a row of dots at once
 
 
 def words(text: str) -> Iterator[str]:
@@ -40,8 +41,8 @@ def words(text: str) -> Iterator[str]:
     >>> " ".join(words("Dr. Who can't—won't!!\n\n\n  “GO”"))
     'dr. who ca n\'t - wo n\'t ! ! \n " go "'
     """
-    english = _english()
     lines = standardized(repaired(text)).split(f" {NEWLINE} ")
+    english = _english()
     patience = Patience(len(text))
     for i, line in enumerate(lines):
         if i:
@@ -176,5 +177,5 @@ def steps(runs: str) -> int:
 
 
 def _marks(run: str) -> int:
-    ends = sum(len(found[0]) for side in (run, run[::-1]) if (found := _PEELED.match(side)))
+    ends = sum(len(_DOTS.sub(".", found[0])) for side in (run, run[::-1]) if (found := _PEELED.match(side)))
     return min(len(run), ends + run.count(":"))

@@ -70,7 +70,7 @@ class RunConfig(Config):
         default=0, ge=0, lt=2**63, description="of initial weights, data order, dropout and the held-out part"
     )
     tokenizer: str = Field(
-        default="byte_bpe", description="byte_bpe (trained on the text), bytes, or a tokenizer's folder"
+        default="byte_bpe", description="byte_bpe (trained on the text), bytes, gpt2, gpt1, or a tokenizer's folder"
     )
     model: GPTConfig = GPTConfig()
     data: DataConfig = DataConfig()

@@ -10,7 +10,7 @@ from gptrilogy.data.shards import PackedData, link_shards, open_shards, pack
 from gptrilogy.data.split import Split, plan_split
 from gptrilogy.errors import ConfigError, DataError
 from gptrilogy.runs import Run
-from gptrilogy.tokenizers import BytesTokenizer, Tokenizer, load_tokenizer, save_tokenizer, train_byte_bpe
+from gptrilogy.tokenizers import Tokenizer, load_tokenizer, save_tokenizer, train_byte_bpe
 from gptrilogy.training.config import DataConfig, RunConfig
 
 Note = Callable[[str], None]
@@ -72,11 +72,8 @@ def packed_source(data: DataConfig) -> Path | None:
 
 def _take_over(source: Path, config: RunConfig, run: Run) -> tuple[Tokenizer, PackedData]:
     """Link another run's shards into this one, with the tokenizer that made them: the one beside them, if not named."""
-    if config.tokenizer == "bytes":
-        tokenizer = BytesTokenizer()
-    else:
-        beside = config.tokenizer == "byte_bpe"
-        tokenizer = load_tokenizer(source.parent / "tokenizer" if beside else Path(config.tokenizer))
+    beside = config.tokenizer == "byte_bpe"
+    tokenizer = load_tokenizer(source.parent / "tokenizer" if beside else config.tokenizer)
     open_shards(source, fingerprint=tokenizer.fingerprint)
     save_tokenizer(tokenizer, run.tokenizer_folder)
     link_shards(source, run.data_folder)
@@ -95,7 +92,7 @@ def _tokenizer(config: RunConfig, split: Split, run: Run, note: Note) -> Tokeniz
         if tokenizer.n_vocab < wanted:
             note(f"the text has no more than {tokenizer.n_vocab:,} tokens to learn: the vocabulary is capped there")
     else:
-        tokenizer = BytesTokenizer() if config.tokenizer == "bytes" else load_tokenizer(Path(config.tokenizer))
+        tokenizer = load_tokenizer(config.tokenizer)
     save_tokenizer(tokenizer, run.tokenizer_folder)
     return tokenizer
 
