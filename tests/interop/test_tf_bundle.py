@@ -233,7 +233,7 @@ def peak_bytes(work: Callable[[], object]) -> int:
 
 LONG_NAMES = [f"{'k' * 240}{at:06}".encode() for at in range(MAX_TENSORS + 1)]
 BOMBS = {
-    f"it has more than {MAX_INDEX_BYTES} bytes": b"\0" * (MAX_INDEX_BYTES + 1),
+    f"it has {MAX_INDEX_BYTES + 1} bytes, at most {MAX_INDEX_BYTES} are read": b"\0" * (MAX_INDEX_BYTES + 1),
     f"has more than {MAX_TENSORS} tensors": table(
         [(b"", header()), *((key, entry(FOUR, (4,), 0)) for key in LONG_NAMES)]
     ),

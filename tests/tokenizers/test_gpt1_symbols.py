@@ -54,9 +54,12 @@ def test_what_is_no_character_is_refused(characters: list[Any], complaint: str):
         ([("a", "b", "c")], "merge 0 must be a pair of strings, got"),
         ([("a", 7)], "merge 0 must be a pair of strings, got"),
         (["ab"], "merge 0 must be a pair of strings, got 'ab'"),
-        ([("a" * 2**i, "a" * 2**i) for i in range(12)], f"merge 10 makes a token of 2048 bytes; the limit is {MAX_TOKEN_BYTES}"),
+        (
+            [("a" * 2**i, "a" * 2**i) for i in range(12)],
+            f"merge 10 makes .* 2048 bytes; the limit is {MAX_TOKEN_BYTES}",
+        ),
     ],
-)  # fmt: skip
+)
 def test_merges_that_nobody_can_have_learned_are_refused(merges: list[Any], complaint: str):
     with pytest.raises(TokenizerError, match=complaint) as caught:
         gpt1_vocabulary("abunk<>/w", merges)

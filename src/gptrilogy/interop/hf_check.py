@@ -34,7 +34,7 @@ def check_hf(folder: Path, model: GPT, tokenizer: Tokenizer) -> list[str]:
     logging.disable_progress_bar()  # it takes a blink, and draws over our own lines
     theirs = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
     line = compare_logits(model, lambda ids: theirs(ids).logits)
-    read: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    read: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)  # pyright: ignore[reportUnknownVariableType]
     ids: dict[str, list[int]] = {text: read(text, add_special_tokens=False)["input_ids"] for text in TEXTS}
     return [f"transformers: {line}", f"transformers: {compare_ids(tokenizer, ids)}"]
 

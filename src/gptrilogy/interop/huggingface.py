@@ -1,6 +1,5 @@
 """Hugging Face folders, in and out: GPT-2 and OpenAI-GPT as `transformers` has them, safetensors only."""
 
-import json
 import re
 import warnings
 from collections.abc import Mapping
@@ -14,10 +13,11 @@ from torch import Tensor
 from gptrilogy.checkpoints import read_tensors, write_tensors
 from gptrilogy.config import parse
 from gptrilogy.errors import CheckpointError, ConfigError, FormatError
-from gptrilogy.files import read_json, write_json
+from gptrilogy.files import write_json
 from gptrilogy.interop.foreign import ForeignModel, folder_tokenizer
 from gptrilogy.interop.hf_tokenizer import write_hf_tokenizer
 from gptrilogy.interop.names import HF_GPT1, HF_GPT2, Dialect, to_ours, to_theirs
+from gptrilogy.interop.untrusted import read_json
 from gptrilogy.models.config import GPTConfig
 from gptrilogy.tokenizers.base import Tokenizer
 
@@ -73,9 +73,10 @@ FAMILIES = {family.model_type: family for family in (GPT2, GPT1)}
 def is_hf_folder(folder: Path) -> bool:
     """Whether a folder has a config of `transformers`; ours has none of its keys."""
     try:
-        return "model_type" in read_json(folder / CONFIG)
-    except (OSError, ValueError, TypeError, RecursionError):
+        found = read_json(folder / CONFIG)
+    except FormatError:
         return False
+    return isinstance(found, dict) and "model_type" in found
 
 
 def read_hf(folder: Path) -> ForeignModel:
@@ -83,7 +84,7 @@ def read_hf(folder: Path) -> ForeignModel:
 
     Raises: FormatError naming the file, key or tensor that cannot be read here, the value and the remedy.
     """
-    found = _config_of(folder)
+    found = _object(folder / CONFIG)
     family = FAMILIES.get(str(found.get("model_type")))
     if family is None:
         raise FormatError(
@@ -123,14 +124,8 @@ def family_of(config: GPTConfig) -> Family:
     )
 
 
-def _config_of(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG
-    try:
-        found = read_json(path)
-    except OSError as error:
-        raise FormatError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path} is not a JSON file that can be read: {error!s:.100}") from None
+def _object(path: Path) -> dict[str, Any]:
+    found = read_json(path)
     if not isinstance(found, dict):
         raise FormatError(f"{path} must be a JSON object, got {type(found).__name__}")
     return cast("dict[str, Any]", found)
@@ -206,13 +201,12 @@ def _tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def _weight_map(path: Path) -> dict[str, str]:
-    try:
-        found = json.loads(path.read_bytes())["weight_map"]
-        by_file = {str(name): str(file) for name, file in found.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise FormatError(f"{path} does not say which file holds which tensor: {error!s:.100}") from None
+    found = _object(path).get("weight_map")
+    if not isinstance(found, dict):
+        raise FormatError(f"{path} has no weight_map, which says what file holds a tensor; take the folder again")
+    by_file = cast("dict[str, Any]", found)
     for file in by_file.values():
-        if not re.fullmatch(r"[\w-][\w.-]*\.safetensors", file):
+        if not isinstance(file, str) or not re.fullmatch(r"[\w-][\w.-]*\.safetensors", file):
             raise FormatError(f"{path} names the file {file!r:.80}; it must be a safetensors file beside it")
     return by_file
 

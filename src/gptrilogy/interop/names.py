@@ -84,13 +84,13 @@ def to_ours(theirs: Mapping[str, Tensor], config: GPTConfig, dialect: Dialect, *
     for ours, name in dialect.pairs(config):
         if name not in theirs:
             raise FormatError(
-                f"{source} lacks the tensor {name}, which a model of {config.n_layer} layers has; take it again from its "
-                "source"
+                f"{source} lacks the tensor {name}, which a model of {config.n_layer} layers has; take it again from "
+                "its source"
             )
         tensor, shape = theirs[name], dialect.shape(ours, expected[ours])
         if tuple(tensor.shape) != shape:
             raise FormatError(
-                f"{source}: {name} has shape {tuple(tensor.shape)}, its config asks for {shape}; the two are of different models"
+                f"{source}: {name} has shape {tuple(tensor.shape)}, its config asks for {shape}; they are of two models"
             )
         if not tensor.dtype.is_floating_point or tensor.dtype.itemsize > 4:
             raise FormatError(
@@ -98,9 +98,10 @@ def to_ours(theirs: Mapping[str, Tensor], config: GPTConfig, dialect: Dialect, *
             )
         weights[ours] = dialect.turn(ours, tensor.view(shape[-2:])).to(torch.float32).contiguous()
     if extra := sorted(set(theirs) - {name for _, name in dialect.pairs(config)}):
+        others = f" and {len(extra) - 1} more" if len(extra) > 1 else ""
         raise FormatError(
-            f"{source} has the tensor {extra[0]}{f' and {len(extra) - 1} more' if len(extra) > 1 else ''}, which no model "
-            "of this config has; remove it, if the model does without"
+            f"{source} has the tensor {extra[0]}{others}, which no model of this config has; remove it, if the model "
+            "does without"
         )
     return weights
 

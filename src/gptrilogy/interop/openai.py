@@ -1,6 +1,5 @@
 """OpenAI's released models: GPT-2 as TensorFlow saved it, and GPT-1 as ten arrays in a row. Nothing in them can run."""
 
-import json
 import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -17,8 +16,8 @@ from gptrilogy.config import parse
 from gptrilogy.errors import ConfigError, FormatError
 from gptrilogy.interop.foreign import ForeignModel, folder_tokenizer
 from gptrilogy.interop.names import OPENAI, to_ours
-from gptrilogy.interop.sorted_table import damaged
-from gptrilogy.interop.tf_bundle import Bundle, Numbers, naming, read_bundle, small_file
+from gptrilogy.interop.tf_bundle import Bundle, Numbers, read_bundle
+from gptrilogy.interop.untrusted import MAX_JSON_BYTES, damaged, naming, read_json, small_file
 from gptrilogy.models.config import GPTConfig
 
 HPARAMS, CHECKPOINT, PREFIX = "hparams.json", "checkpoint", "model.ckpt"
@@ -37,12 +36,9 @@ NPY_HEADER = re.compile(
     rb"\{'descr': '<f4', 'fortran_order': False, 'shape': \((?P<n_numbers>\d{1,15})L?,\), \} *\n",
     re.DOTALL,
 )
-NPY_HEADER_BYTES = (
-    256  # NumPy ends the header of such an array at 80 or 128; under Python 2 a long number may have an L
-)
+NPY_HEADER_BYTES = 256  # NumPy ends the header of such an array at 80 or 128; Python 2 gave long numbers an L
 
 MAX_SIZE = 2**31 - 1
-MAX_JSON_BYTES = 1 << 16  # GPT-1's shapes take 1,478
 
 
 class Tensors(Mapping[str, Tensor]):
@@ -90,7 +86,7 @@ def read_openai_gpt2(folder: Path) -> ForeignModel:
 
 
 def _sizes(path: Path) -> GPTConfig:
-    found = _json(path)
+    found = read_json(path)
     with naming(path):
         if not isinstance(found, dict):
             raise damaged(f"it must be a JSON object, got {type(found).__name__}")
@@ -179,7 +175,7 @@ def read_openai_gpt1(folder: Path) -> ForeignModel:
 
 
 def _shapes(path: Path) -> list[tuple[int, ...]]:
-    found = _json(path)
+    found = read_json(path)
     with naming(path):
         if not isinstance(found, list):
             raise damaged(f"it must be a JSON list of shapes, got {type(found).__name__}")
@@ -261,20 +257,3 @@ def _numbers(parts: list[Part], begin: int, shape: tuple[int, ...]) -> Numbers:
 
 def _is_size(value: object) -> bool:
     return type(value) is int and 0 < value <= MAX_SIZE  # not isinstance: true is an int too, and no size
-
-
-def _json(path: Path) -> object:
-    with naming(path):
-        content = small_file(path, MAX_JSON_BYTES)
-        try:
-            return json.loads(content, object_pairs_hook=_without_duplicates)
-        except (ValueError, RecursionError) as error:  # also a number of too many digits
-            raise damaged(f"it is not a JSON file that can be read: {error!s:.100}") from None
-
-
-def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Python keeps the last of equal keys in silence; which one was meant is not ours to guess."""
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        raise ValueError("a field is given twice")
-    return fields

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import google_crc32c
 
 from gptrilogy.errors import FormatError
+from gptrilogy.interop.untrusted import damaged
 
 MAGIC = bytes.fromhex("57fb808b247547db")
 FOOTER_BYTES, HANDLES_BYTES, TRAILER_BYTES = 48, 40, 5
@@ -136,7 +137,3 @@ def masked_crc32c(checksum: int) -> int:
     '0xa282ead8'
     """
     return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def damaged(what: str) -> FormatError:
-    return FormatError(f"{what}; take the checkpoint again from its source")

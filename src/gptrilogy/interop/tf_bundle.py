@@ -6,8 +6,7 @@ against what the files really have before it is used, and no file name comes fro
 """
 
 import math
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptrilogy.errors import FormatError
-from gptrilogy.interop.sorted_table import ByteReader, crc32c, damaged, masked_crc32c, read_table
+from gptrilogy.interop.sorted_table import ByteReader, crc32c, masked_crc32c, read_table
+from gptrilogy.interop.untrusted import damaged, naming, small_file
 
 VERSION = 1  # of the bundle format; a header may ask for a later reader
 CHUNK_BYTES = 1 << 20
@@ -222,28 +222,3 @@ def _message(data: bytes, kinds: Mapping[int, int]) -> tuple[dict[int, int], dic
             value = reader.varint() if kind == VARINT else int.from_bytes(reader.take(4), "little")
             numbers[field] = value - (value >> 63 << 64)  # negative ones are stored as their complement of two
     return numbers, parts
-
-
-def small_file(path: Path, max_bytes: int) -> bytes:
-    """A whole file.
-
-    Raises: FormatError where it has more than `max_bytes`, of which no more are read, or is a pipe or the like.
-    """
-    if path.exists() and not path.is_file():
-        raise damaged("it is not a file")
-    with path.open("rb") as file:
-        content = file.read(max_bytes + 1)
-    if len(content) > max_bytes:
-        raise damaged(f"it has more than {max_bytes} bytes, more than it should")
-    return content
-
-
-@contextmanager
-def naming(path: Path) -> Generator[None]:
-    """Put a file's name before what is wrong with it, also where the system says so."""
-    try:
-        yield
-    except OSError as error:
-        raise damaged(f"cannot read {path}: {error.strerror}") from None
-    except FormatError as error:
-        raise FormatError(f"{path}: {error}") from None

@@ -1,7 +1,7 @@
 """GPT-1's first step with a text, `ftfy.fix_text`, within the time that ftfy alone does not keep.
 
 ftfy repeats its repairs until nothing changes. In `&amp;amp;amp;...` or `ÂÂÂ...©` each repair makes way for one
-more: a megabyte takes weeks. Unicode's own normalization takes the square of a run of combining marks.
+more: a megabyte takes days. Unicode's own normalization takes the square of a run of combining marks.
 """
 
 import re
@@ -66,7 +66,7 @@ def _check(line: str, *, entities: bool) -> None:
         line = ftfy.fix_encoding(line, decode_inconsistent_utf8=False)
         line = fixes.decode_inconsistent_utf8(line)
         _check_marks(line)
-        line = ftfy.fix_text(line, fix_encoding=False, unescape_html=False)
+        line = ftfy.fix_text_segment(line, fix_encoding=False, unescape_html=False)
         if line == before:
             return
     raise TokenizerError(

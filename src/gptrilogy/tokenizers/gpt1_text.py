@@ -25,10 +25,8 @@ MAX_STRINGS = 1 << 18  # some 60 MB; spaCy keeps every string it has met
 
 # A step is one character looked at once, for which spaCy takes up to 0.4 us: see `steps`.
 LIGHT_STEPS = 10  # for each character of a run; prose has 1
-HEAVY_STEPS = (
-    2_000_000  # under a second for all heavier runs of a text: one of 1,400 apostrophes, or 300 rulers of ====
-)
-HEAVY_STEPS_PER_CHAR = 2
+HEAVY_STEPS = 2_000_000  # under a second for all heavier runs of a text: one of 1,400 apostrophes, 300 rulers of ====
+HEAVY_STEPS_PER_CHAR = 2  # and a second more for each megabyte
 _PEELED = re.compile(r"(?:[sS](?=['’])|[^\w-]|_)*")  # spaCy leaves hyphens where they are
 _DOTS = re.compile(r"\.+")  # and takes a row of dots at once
 
@@ -142,7 +140,8 @@ class Patience:
     """
 
     def __init__(self, n_chars: int) -> None:
-        self._left = HEAVY_STEPS + HEAVY_STEPS_PER_CHAR * n_chars
+        self._limit = HEAVY_STEPS + HEAVY_STEPS_PER_CHAR * n_chars
+        self._spent = 0
         self._seen: set[str] = set()
 
     def spend(self, runs: str) -> None:
@@ -156,12 +155,13 @@ class Patience:
         if n_steps <= LIGHT_STEPS * len(runs):
             return
         self._seen.add(runs)
-        self._left -= n_steps
-        if self._left < 0:
+        self._spent += n_steps
+        if self._spent > self._limit:
             longest = max(runs.split(" "), key=len)
             raise TokenizerError(
                 f"spaCy would take too long over punctuation without spaces: the {len(longest)} characters "
-                f"{longest[:20]!r}... bring the text above {HEAVY_STEPS:,} steps; put spaces into such runs"
+                f"{longest[:20]!r}... take the text to {self._spent:,} steps; the limit is {self._limit:,}; "
+                "put spaces into such runs"
             )
 
 

@@ -1,0 +1,69 @@
+"""What the README tells people to type, typed."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from gptrilogy.interop.names import OPENAI, to_theirs
+from gptrilogy.models import GPT, GPTConfig
+from gptrilogy.tokenizers import train_byte_bpe
+from tf_bundle_writer import contents, write_bundle
+from tiny_run import write_run
+
+README = Path(__file__).parents[1] / "README.md"
+NETWORK = "(needs a network)"
+TEXT = "In a shocking finding, the reader of this book finds a text. " * 40
+
+
+def commands(section: str) -> list[str]:
+    """The lines of a section's first block of commands."""
+    block = re.search(rf"^## {re.escape(section)}\n.*?^```\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
+    assert block is not None
+    return [line for line in block[1].splitlines() if line.strip()]
+
+
+@pytest.fixture
+def home(tmp_path: Path, shared_data: Callable[[str], Path]) -> Path:
+    """A folder with what a reader has by then: novels, a run of theirs, and OpenAI's files, small ones."""
+    (tmp_path / "novels").mkdir()
+    (tmp_path / "novels" / "tale.txt").write_text(TEXT)
+    write_run(tmp_path / "runs" / "novels", train_byte_bpe([TEXT], 280))
+    (tmp_path / "vocab").symlink_to(shared_data("vocab/gpt2"))
+    released = tmp_path / "models" / "124M"
+    shutil.copytree(tmp_path / "vocab", released)
+    sizes = {"n_vocab": 50257, "n_ctx": 16, "n_embd": 8, "n_head": 2, "n_layer": 1}
+    (released / "hparams.json").write_text(json.dumps(sizes))
+    model = GPT(GPTConfig().replace(**sizes), torch.Generator().manual_seed(0))
+    tensors = {name: tensor.numpy() for name, tensor in to_theirs(model.state_dict(), model.config, OPENAI).items()}
+    write_bundle(released / "model.ckpt", *contents(tensors))
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_bring_your_own_runs_as_written(home: Path) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "GPTRILOGY_CACHE": str(home / "cache"), "OMP_NUM_THREADS": "1"}
+    said: dict[str, str] = {}
+    for line in commands("Bring your own, take it with you"):
+        if NETWORK in line:
+            continue
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=home, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        said[" ".join(line.split()[:3])] = done.stdout
+    assert said["gpt tokenizer fetch"].startswith(str(home / "cache"))
+    assert "OpenAI GPT-2 models/124M" in said["gpt import models/124M"]
+    assert said["gpt generate models/gpt2"].startswith("In a shocking finding")
+    assert "logits of" in said["gpt export runs/novels"]
+    assert "bytes a token" in said["gpt tokenizer report"]
+    assert (home / "novels-hf" / "config.json").is_file()
+    assert (home / "novels.gguf").read_bytes()[:4] == b"GGUF"
