@@ -56,7 +56,7 @@ class GenerationSettings(Config):
 
 
 class GPTrilogyLM(LM):
-    """A run or checkpoint as the harness asks for it: three verbs over text.
+    """Whatever `gptrilogy.load` takes, as the harness asks for it: three verbs over text.
 
     `batch_size` (`auto` is 1) is what `score_pairs` makes of it: rows at least; the numbers do not need it. Sampling
     follows the harness's `--seed`.
@@ -79,7 +79,8 @@ class GPTrilogyLM(LM):
             raise ConfigError(f"unknown model_args {name}: {suggest(name, ('path', 'device', 'batch_size'))}")
         if path is None:
             raise ConfigError("model_args lack path; give --model_args path=RUN, a run or checkpoint folder")
-        self.language_model = load(str(path), device=device)
+        self.path = str(path)
+        self.language_model = load(self.path, device=device)
         self.batch_size = _batch_size(batch_size)
         self.seed = torch.initial_seed()
 
@@ -143,7 +144,7 @@ class GPTrilogyLM(LM):
             "model_num_parameters": sum(parameter.numel() for parameter in parameters),
             "model_dtype": str(parameters[0].dtype),
             "model_device": str(parameters[0].device),
-            "model_checkpoint": str(self.language_model.source),
+            "model_checkpoint": str(self.language_model.source or self.path),
         }
 
 
