@@ -81,6 +81,13 @@ def test_a_wrong_command_gets_one_line(
     assert not (tmp_path / "x").exists()
 
 
+def test_a_name_cannot_give_the_terminal_orders(gpt: Gpt) -> None:
+    said = gpt("import", "evil\x1b[2J\r\n", "--out", "x").err
+    assert said.startswith("gpt: evil\\x1b[2J does not exist")
+    assert said.isascii()
+    assert "\x1b" not in said
+
+
 def test_a_model_without_a_tokenizer_asks_for_one(gpt: Gpt, exported: Path, trained: Path, tmp_path: Path) -> None:
     for name in ("vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json"):
         (exported / name).unlink()

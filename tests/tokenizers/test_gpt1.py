@@ -1,4 +1,5 @@
 import json
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -200,6 +201,11 @@ def test_the_released_pair_comes_back_from_its_file(gpt1: GPT1BPE, tmp_path: Pat
     loaded = load_tokenizer(save_tokenizer(gpt1, tmp_path))
     assert loaded.fingerprint == gpt1.fingerprint
     assert loaded.encode("the president is a very good man .") == [481, 4735, 544, 246, 963, 870, 762, 239]
+
+
+def test_it_can_be_sent_to_another_process(small: GPT1BPE):
+    copy = pickle.loads(pickle.dumps(small.with_special(["_x_"])))
+    assert copy.encode("the _x_", allowed_special=["_x_"]) == [*small.encode("the"), small.n_vocab]
 
 
 def test_special_tokens_are_part_of_the_fingerprint():

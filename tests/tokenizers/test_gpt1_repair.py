@@ -37,6 +37,7 @@ def test_plain_lines_are_left_alone_as_ftfy_does(text: str):
         ("schÃ¶n â€œquotedâ€\x9d", 'schön "quoted"'),
         ("a &amp;amp;lt; b", "a < b"),
         ("a &amp; b\n<i> &amp; c\nd &amp; e", "a & b\n<i> &amp; c\nd &amp; e"),
+        ("a &lt; b\nc &ap; d", "a < b\nc ≈ d"),
         ("ÃƒÂ©tÃƒÂ©", "été"),
         ("\x1b[31mred\x1b[0m\x00", "red"),
         ("one\r\ntwo\rthree\u2028four", "one\ntwo\nthree\nfour"),

@@ -103,7 +103,9 @@ def _explain(error: BaseException) -> int:
 
 
 def _say(message: str) -> None:
-    print(f"gpt: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    """One line to stderr, in which no file name can give the terminal orders."""
+    line = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in " ".join(message.split()))
+    print(f"gpt: {line}", file=sys.stderr)  # noqa: T201
 
 
 def _show_warning(message: Warning | str, *_: object) -> None:

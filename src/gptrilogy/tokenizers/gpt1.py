@@ -56,9 +56,8 @@ class GPT1BPE:
         self.characters, merges = tuple(characters), list(merges)
         symbols = gpt1_vocabulary(self.characters, merges)
         self.merges: tuple[Pair, ...] = tuple((left, right) for left, right in merges)
-        self.special_tokens: Mapping[str, int] = MappingProxyType(_numbered(special, symbols))
-        self._symbols = symbols
-        self._tokens = (*map(symbol_bytes, symbols), *(f"{name} ".encode() for name in self.special_tokens))
+        self._symbols, self._special = symbols, _numbered(special, symbols)
+        self._tokens = (*map(symbol_bytes, symbols), *(f"{name} ".encode() for name in self._special))
         self._engine = BPE(symbols, self.merges, unk_token=UNKNOWN, end_of_word_suffix=WORD_END, cache_capacity=0)
         self._known: dict[str, tuple[int, ...]] = {}
         self.fingerprint = sha256_json(self.definition())
@@ -91,9 +90,13 @@ class GPT1BPE:
         return f"gpt1_bpe-{self.n_vocab}"
 
     @property
+    def special_tokens(self) -> Mapping[str, int]:
+        return MappingProxyType(self._special)
+
+    @property
     def vocabulary(self) -> Mapping[str, int]:
         """Every token as the published files write it, with its id; special tokens last."""
-        return MappingProxyType({**self._symbols, **self.special_tokens})
+        return MappingProxyType(self._symbols | self._special)
 
     def encode(self, text: str, *, allowed_special: Collection[str] = ()) -> list[int]:
         """The ids of a text; names in `allowed_special` become their one id, all others stay plain characters.

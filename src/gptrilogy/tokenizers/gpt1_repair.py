@@ -42,11 +42,13 @@ def _repaired_lines(text: str) -> Iterator[str]:
 
     entities = True  # ftfy leaves HTML entities alone from the first line that holds a "<"
     for line in StringIO(text, newline="\n"):
-        if not _PLAIN.fullmatch(line):
-            _check(line, entities="<" not in line and entities)
-            line = ftfy.fix_text(line, unescape_html="auto" if entities else False)  # noqa: PLW2901
-        entities = entities and "<" not in line
-        yield line
+        has_tag = "<" in line
+        if _PLAIN.fullmatch(line):
+            yield line
+        else:
+            _check(line, entities=entities and not has_tag)
+            yield ftfy.fix_text(line, unescape_html="auto" if entities else False)
+        entities = entities and not has_tag
 
 
 def _check(line: str, *, entities: bool) -> None:
