@@ -44,7 +44,7 @@ def test_what_is_no_character_is_refused(characters: list[Any], complaint: str):
         ([("a", "")], "uses '' before it exists"),
         ([("a", "\n</w>")], "before it exists"),
         ([("a", "\ud800")], "before it exists"),
-        ([("<unk>", "a")], "uses '<unk>' before it exists"),
+        ([("<unk>", "a")], "uses <unk>, which is no part of a word"),
         ([("a", "b"), ("a", "b")], r"merge 1 \('a', 'b'\) comes twice"),
         ([("a", "b"), ("ab", "a"), ("aba", "b"), ("abab", "ab"), ("ab", "ab")], "merge 4 makes 'abab' again"),
         ([("a</w>", "b")], "makes 'a</w>b', in which a word ends too early"),

@@ -13,7 +13,7 @@ from gptrilogy.errors import TokenizerError
 from gptrilogy.files import sha256_json
 from gptrilogy.tokenizers.base import END_OF_TEXT, bytes_of, cut_special, utf8
 from gptrilogy.tokenizers.pieces import pieces
-from gptrilogy.tokenizers.symbols import Pair, to_bytes, vocabulary
+from gptrilogy.tokenizers.symbols import Pair, parse_merge, to_bytes, vocabulary
 
 # The engine's own record of a token takes some hundred bytes: few enough at a time, many enough for every core.
 GROUP_CHARS = 1 << 22
@@ -103,7 +103,7 @@ class ByteLevelBPE:
         merges = definition["merges"]
         if not isinstance(merges, list):
             raise TokenizerError(f"merges must be a list of strings like 'Ġ t', got {type(merges).__name__}")
-        return cls(_parsed(rank, line) for rank, line in enumerate(cast("list[object]", merges)))
+        return cls(parse_merge(rank, line) for rank, line in enumerate(cast("list[object]", merges)))
 
     def _encode_pieces(self, parts: Iterable[str]) -> Iterator[list[int]]:
         for group in _grouped(parts):
@@ -121,10 +121,3 @@ def _grouped(parts: Iterable[str]) -> Iterator[list[str]]:
             yield group
             group, n_chars = [], 0
     yield group
-
-
-def _parsed(rank: int, line: object) -> Pair:
-    if not isinstance(line, str) or line.count(" ") != 1:
-        raise TokenizerError(f"merge {rank} must be two symbols with a space between, got {line!r:.60}")
-    left, right = line.split(" ")
-    return left, right

@@ -21,7 +21,7 @@ from gptrilogy.tokenizers.bytes import BytesTokenizer
 from gptrilogy.tokenizers.gpt1 import GPT1BPE
 from gptrilogy.tokenizers.gpt1_symbols import UNKNOWN
 from gptrilogy.tokenizers.reference import SPLIT_PATTERN, split
-from gptrilogy.tokenizers.symbols import MAX_TOKEN_BYTES, Pair, byte_symbols, to_bytes, to_symbols
+from gptrilogy.tokenizers.symbols import MAX_TOKEN_BYTES, Pair, byte_symbols, parse_merge, to_bytes, to_symbols
 from gptrilogy.tokenizers.untrusted import MAX_VALUES, naming, read_lines, read_object
 
 FILE_NAME = "tokenizer.json"  # ours and Hugging Face's alike; `saved` tells them apart
@@ -174,11 +174,11 @@ def _rank_files(folder: Path) -> list[Path]:
 
 
 def _pair(rank: int, merge: object) -> Pair:
-    match merge.split(" ") if isinstance(merge, str) else merge:
+    match merge:
         case [str(left), str(right)]:
             return left, right
         case _:
-            raise TokenizerError(f"merge {rank} must be two symbols with a space between, got {merge!r:.60}")
+            return parse_merge(rank, merge)
 
 
 def _plain_bytes() -> dict[str, int]:

@@ -18,7 +18,7 @@ from gptrilogy.tokenizers.gpt1_symbols import (
     symbol_bytes,
 )
 from gptrilogy.tokenizers.gpt1_text import words
-from gptrilogy.tokenizers.symbols import MAX_TOKEN_BYTES, Pair
+from gptrilogy.tokenizers.symbols import MAX_TOKEN_BYTES, Pair, parse_merge
 
 FINETUNING_TOKENS = ("_start_", "_delimiter_", "_classify_")  # ids 40478, 40479 and 40480 in the released code
 CACHED_WORDS = 1 << 17  # some 30 MB
@@ -140,7 +140,7 @@ class GPT1BPE:
                 f"a gpt1_bpe tokenizer has the fields {', '.join(FIELDS)}, got {sorted(definition)!r:.100}"
             )
         characters, merges, special = (_strings(definition, field) for field in FIELDS[1:])
-        return cls(characters, (_parsed(rank, line) for rank, line in enumerate(merges)), special)
+        return cls(characters, (parse_merge(rank, line) for rank, line in enumerate(merges)), special)
 
     def _encode_word(self, word: str) -> tuple[int, ...]:
         ids = tuple(token.id for token in self._engine.tokenize(word))
@@ -169,10 +169,3 @@ def _strings(definition: Mapping[str, Any], field: str) -> list[str]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in cast("list[object]", values)):
         raise TokenizerError(f"{field} must be a list of strings, got {values!r:.60}")
     return cast("list[str]", values)
-
-
-def _parsed(rank: int, line: str) -> Pair:
-    if line.count(" ") != 1:
-        raise TokenizerError(f"merge {rank} must be two symbols with a space between, got {line!r:.60}")
-    left, right = line.split(" ")
-    return left, right

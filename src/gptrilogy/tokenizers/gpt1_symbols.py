@@ -7,7 +7,7 @@ import reprlib
 from collections.abc import Iterable, Mapping
 
 from gptrilogy.errors import TokenizerError
-from gptrilogy.tokenizers.symbols import MAX_TOKEN_BYTES, Pair
+from gptrilogy.tokenizers.symbols import MAX_TOKEN_BYTES, Pair, grown
 
 UNKNOWN = "<unk>"
 WORD_END = "</w>"  # glued to the last character of a word, so that merges tell the end of a word from its middle
@@ -30,20 +30,7 @@ def gpt1_vocabulary(characters: Iterable[object], merges: Iterable[object]) -> d
     alphabet = _checked_characters(characters)
     symbols = [UNKNOWN, *alphabet, *(character + WORD_END for character in alphabet)]
     ids = {symbol: i for i, symbol in enumerate(symbols)}
-    seen: set[Pair] = set()
-    used: set[str] = set()
-    for rank, merge in enumerate(merges):
-        pair = _checked_merge(rank, merge, ids)
-        made = "".join(pair)
-        if pair in seen:
-            raise TokenizerError(f"merge {rank} {reprlib.repr(pair)} comes twice; remove the second")
-        if made in used:  # then one pair at a time and all equal pairs at once, both in use, give different ids
-            raise TokenizerError(
-                f"merge {rank} makes {reprlib.repr(made)} again, which an earlier merge uses; remove it"
-            )
-        seen.add(pair)
-        used.update(pair)
-        ids.setdefault(made, len(ids))
+    ids = grown(ids, merges, _check_merge)
     return ids | {NEWLINE_SYMBOL: len(ids)}
 
 
@@ -104,23 +91,15 @@ def _is_surrogate(character: str) -> bool:
     return "\ud800" <= character <= "\udfff"
 
 
-def _checked_merge(rank: int, merge: object, ids: dict[str, int]) -> Pair:
-    match merge:
-        case (str(left), str(right)):
-            pass
-        case _:
-            raise TokenizerError(f"merge {rank} must be a pair of strings, got {reprlib.repr(merge)}")
-    for side in (left, right):
-        if side not in ids or side == UNKNOWN:
-            raise TokenizerError(
-                f"merge {rank} {reprlib.repr((left, right))} uses {reprlib.repr(side)} before it exists; "
-                "merges go in the order they were learned"
-            )
+def _check_merge(rank: int, pair: Pair) -> None:
+    left, right = pair
     made = left + right
-    if left.endswith(WORD_END) or made.endswith(WORD_END) != right.endswith(WORD_END) or made == UNKNOWN:
+    ends_early = left.endswith(WORD_END) or made.endswith(WORD_END) != right.endswith(WORD_END)
+    if UNKNOWN in pair:
+        raise TokenizerError(f"merge {rank} {reprlib.repr(pair)} uses {UNKNOWN}, which is no part of a word; remove it")
+    if ends_early or made == UNKNOWN:
         raise TokenizerError(
-            f"merge {rank} {reprlib.repr((left, right))} makes {made!r:.60}, in which a word ends too early; remove it"
+            f"merge {rank} {reprlib.repr(pair)} makes {made!r:.60}, in which a word ends too early; remove it"
         )
     if (size := len(made.encode())) > MAX_TOKEN_BYTES:
         raise TokenizerError(f"merge {rank} makes a token of {size} bytes; the limit is {MAX_TOKEN_BYTES}")
-    return left, right

@@ -4,7 +4,7 @@ Source: GPT2 §2.2, openai/gpt-2 `encoder.py`.
 """
 
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TypeAlias
 
@@ -65,11 +65,19 @@ def vocabulary(merges: Iterable[object]) -> dict[str, int]:
     ...
     gptrilogy.errors.TokenizerError: merge 0 ('th', 'e') uses 'th' before it exists; ...
     """
-    ids = {symbol: i for i, symbol in enumerate(byte_symbols().values())}
+    return grown({symbol: i for i, symbol in enumerate(byte_symbols().values())}, merges, _check_size)
+
+
+def grown(ids: dict[str, int], merges: Iterable[object], check: Callable[[int, Pair], None]) -> dict[str, int]:
+    """A vocabulary with what each merge makes, unless it is there already; `check` may refuse a merge of two symbols.
+
+    Raises: TokenizerError for a merge that is not a pair of known symbols, or comes twice or too late.
+    """
     seen: set[Pair] = set()
     used: set[str] = set()
     for rank, merge in enumerate(merges):
-        pair = _checked(rank, merge, ids)
+        pair = _known(rank, merge, ids)
+        check(rank, pair)
         made = "".join(pair)
         if pair in seen:
             raise TokenizerError(f"merge {rank} {reprlib.repr(pair)} comes twice; remove the second")
@@ -83,7 +91,18 @@ def vocabulary(merges: Iterable[object]) -> dict[str, int]:
     return ids
 
 
-def _checked(rank: int, merge: object, ids: dict[str, int]) -> Pair:
+def parse_merge(rank: int, line: object) -> Pair:
+    """Two symbols with a space between.
+
+    Raises: TokenizerError for anything else.
+    """
+    if not isinstance(line, str) or line.count(" ") != 1:
+        raise TokenizerError(f"merge {rank} must be two symbols with a space between, got {line!r:.60}")
+    left, right = line.split(" ")
+    return left, right
+
+
+def _known(rank: int, merge: object, ids: dict[str, int]) -> Pair:
     match merge:
         case (str(left), str(right)):
             pass
@@ -93,10 +112,11 @@ def _checked(rank: int, merge: object, ids: dict[str, int]) -> Pair:
         if side not in ids:
             raise TokenizerError(
                 f"merge {rank} {reprlib.repr((left, right))} uses {reprlib.repr(side)} before it exists; "
-                "merges go in the order they were learned, in the symbols of vocab.bpe"
+                "merges go in the order they were learned, in the vocabulary's own symbols"
             )
-    if len(left) + len(right) > MAX_TOKEN_BYTES:
-        raise TokenizerError(
-            f"merge {rank} makes a token of {len(left) + len(right)} bytes; the limit is {MAX_TOKEN_BYTES}"
-        )
     return left, right
+
+
+def _check_size(rank: int, pair: Pair) -> None:
+    if (size := sum(map(len, pair))) > MAX_TOKEN_BYTES:
+        raise TokenizerError(f"merge {rank} makes a token of {size} bytes; the limit is {MAX_TOKEN_BYTES}")
