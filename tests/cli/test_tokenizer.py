@@ -35,6 +35,15 @@ def test_each_line_becomes_one_list_of_ids_and_back(gpt: Gpt, tokenizer: Path, m
     assert pipe(gpt, monkeypatch, "decode", tokenizer, ids.encode()) == LINES + "\n"
 
 
+def test_gpt1s_kind_is_trained_by_name(gpt: Gpt, novel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = gpt("tokenizer", "train", novel, "--kind", "gpt1", "--vocab-size", 50, "--out", tmp_path / "tok")
+    assert said.code == 0, said.err
+    assert "gpt1_bpe-50, 50 tokens" in said.out
+    ids = pipe(gpt, monkeypatch, "encode", tmp_path / "tok", b"It was the BEST")
+    assert pipe(gpt, monkeypatch, "decode", tmp_path / "tok", ids.encode()) == "it was the best\n"
+    assert gpt("tokenizer", "train", novel, "--kind", "gpt3", "--vocab-size", 60, "--out", tmp_path / "x").code == 2
+
+
 def test_a_run_has_a_tokenizer_too(gpt: Gpt, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads(pipe(gpt, monkeypatch, "encode", trained, b"It was"))
 

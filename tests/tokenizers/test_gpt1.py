@@ -18,9 +18,9 @@ from gptrilogy.tokenizers import (
     StreamDecoder,
     load_tokenizer,
     save_tokenizer,
-    train_gpt1_bpe,
 )
 from gptrilogy.tokenizers import gpt1 as module
+from gptrilogy.tokenizers.gpt1_training import count_words, from_counts
 from gptrilogy.tokenizers.symbols import Pair
 
 # The ids that the released code gives, transcribed and run by itself on the released files.
@@ -40,7 +40,7 @@ MEGABYTE = 10**6
 
 @pytest.fixture(scope="module")
 def small(corpus: list[str]) -> GPT1BPE:
-    return train_gpt1_bpe(corpus, n_merges=60)
+    return from_counts(count_words(corpus), 60)
 
 
 @pytest.fixture(scope="module")

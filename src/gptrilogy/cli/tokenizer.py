@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Literal, cast
 
 from cyclopts import Parameter
 
@@ -11,8 +11,15 @@ from gptrilogy.cli.options import Flag
 from gptrilogy.tokenizers.base import Tokenizer
 
 
-def train(*sources: str, vocab_size: int, out: Path, text_field: str = "text", force: Flag = False) -> None:
-    """Train a byte-level BPE with GPT-2's split pattern on text.
+def train(
+    *sources: str,
+    vocab_size: int,
+    out: Path,
+    kind: Literal["byte_bpe", "gpt1"] = "byte_bpe",
+    text_field: str = "text",
+    force: Flag = False,
+) -> None:
+    """Train a tokenizer on text: GPT-2's kind, or GPT-1's.
 
         gpt tokenizer train novels/ --vocab-size 8000 --out tokenizers/novels
 
@@ -21,9 +28,13 @@ def train(*sources: str, vocab_size: int, out: Path, text_field: str = "text", f
     sources
         Text files, folders of text, JSONL files, all also as .gz.
     vocab_size
-        Tokens in all: 256 bytes, the merges, and <|endoftext|>.
+        Tokens in all: 256 bytes, the merges, and <|endoftext|>; for gpt1, <unk>, each character in two forms, the
+        merges, and the line break.
     out
         The folder to write tokenizer.json into.
+    kind
+        byte_bpe writes every text and gives it back unchanged. gpt1 is GPT-1's: words of ftfy and spaCy in lower case
+        (needs the extra gpt1).
     text_field
         The field of a JSONL line that holds its text.
     force
@@ -33,7 +44,7 @@ def train(*sources: str, vocab_size: int, out: Path, text_field: str = "text", f
     from gptrilogy.cli.output import print_note, print_text
     from gptrilogy.corpus.sources import read_documents
     from gptrilogy.errors import ConfigError, RunError
-    from gptrilogy.tokenizers import save_tokenizer, train_byte_bpe
+    from gptrilogy.tokenizers import save_tokenizer, train_byte_bpe, train_gpt1_bpe
 
     if not sources:
         raise ConfigError("name at least one source of text, for example: gpt tokenizer train novels/ ...")
@@ -42,7 +53,8 @@ def train(*sources: str, vocab_size: int, out: Path, text_field: str = "text", f
     documents = read_documents(
         sources, text_field=text_field, on_skip=lambda path, why: print_note(f"skipped {path}: {why}")
     )
-    trained = train_byte_bpe((document.text for document in documents), vocab_size)
+    learn = train_byte_bpe if kind == "byte_bpe" else train_gpt1_bpe
+    trained = learn((document.text for document in documents), vocab_size)
     if trained.n_vocab < vocab_size:
         print_note(f"the text has no more than {trained.n_vocab:,} tokens to learn: the vocabulary is capped there")
     save_tokenizer(trained, out)

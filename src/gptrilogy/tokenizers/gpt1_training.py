@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from tokenizers import Tokenizer as Engine
 from tokenizers.models import BPE
@@ -18,25 +18,35 @@ from gptrilogy.tokenizers.symbols import Pair
 MAX_WORD_CHARS = 256  # a merge costs the engine the square of the longest word, and no word of English is longer
 
 
-def train_gpt1_bpe(texts: Iterable[str], n_merges: int) -> GPT1BPE:
-    """GPT-1's tokenizer with the characters of these texts, the most frequent first, and up to `n_merges` merges.
+def train_gpt1_bpe(texts: Iterable[str], n_vocab: int) -> GPT1BPE:
+    """GPT-1's kind of tokenizer with `n_vocab` ids, `<unk>` and the line break counted, that these texts suggest.
 
-    The most frequent pair is merged first; of equally frequent ones, that of the older symbols, which for
-    characters are those of the smaller code point. A pair seen once is left alone. Words of more than 256
-    characters give characters, but no merges.
+    Its characters are those of the texts, the most frequent first. The most frequent pair is merged first; of equally
+    frequent ones, that of the older symbols, which for characters are those of the smaller code point. A pair seen once
+    is left alone, so a small text fills less than `n_vocab`. Words of more than 256 characters give characters, but no
+    merges.
 
-    Raises: ConfigError if `n_merges` is negative; DataError if there is no word; TokenizerError and
-        MissingExtraError as `encode`.
+    Raises: ConfigError if the characters alone take more than `n_vocab`; DataError if there is no word; TokenizerError
+        and MissingExtraError as `encode`.
     Source: GPT1 §4.1; BPE Algorithm 1. Neither says how ties were broken.
 
-    >>> train_gpt1_bpe(["Low, low, low, lower"], n_merges=2).merges
+    >>> train_gpt1_bpe(["Low, low, low, lower"], n_vocab=16).merges
     (('l', 'o'), ('lo', 'w</w>'))
     """
-    if n_merges < 0:
-        raise ConfigError(f"n_merges must not be negative, got {n_merges}")
     counts = count_words(texts)
     if not counts:
         raise DataError("there is no text to train a tokenizer on: 0 words in all; give one text that is not empty")
+    least = 2 + 2 * len({character for word in counts for character in word})
+    if n_vocab < least:
+        raise ConfigError(
+            f"n_vocab must be at least {least} for this text, got {n_vocab}: <unk>, the line break and each character "
+            "in two forms come first"
+        )
+    return from_counts(counts, n_vocab - least)
+
+
+def from_counts(counts: Mapping[str, int], n_merges: int) -> GPT1BPE:
+    """The tokenizer of words that occur so often, with up to `n_merges` merges."""
     characters = Counter[str]()
     for word, count in counts.items():
         for character in word:
@@ -64,7 +74,7 @@ def symbols_of(word: str) -> tuple[str, ...]:
     return (*word[:-1], word[-1] + WORD_END)
 
 
-def _learned(counts: Counter[str], n_merges: int) -> list[Pair]:
+def _learned(counts: Mapping[str, int], n_merges: int) -> list[Pair]:
     kept = {word: count for word, count in counts.items() if len(word) <= MAX_WORD_CHARS}
     # Given as special tokens, symbols have ids in this order, by which the engine breaks ties; its own order is random.
     characters = {character for word in kept for character in word}
