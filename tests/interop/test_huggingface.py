@@ -18,8 +18,8 @@ from transformers import (
 )
 
 from gptrilogy.errors import FormatError
-from gptrilogy.interop.hf_check import TEXTS, check_hf
-from gptrilogy.interop.huggingface import read_hf, write_hf
+from gptrilogy.interop.comparing import TEXTS
+from gptrilogy.interop.huggingface import check_hf, read_hf, write_hf
 from gptrilogy.models import GPT, GPTConfig
 from gptrilogy.models.weights import with_weights
 from gptrilogy.tokenizers import BytesTokenizer, Tokenizer, load_tokenizer, train_byte_bpe

@@ -16,8 +16,8 @@ from torch.nn import functional as F
 
 from gptrilogy.errors import FormatError
 from gptrilogy.extras import needs
+from gptrilogy.interop.comparing import MAX_TOKENS, ROWS, TEXTS, TOLERANCE, compare_ids
 from gptrilogy.interop.foreign import must_fit
-from gptrilogy.interop.hf_check import MAX_TOKENS, ROWS, TEXTS, TOLERANCE, compare_ids
 from gptrilogy.interop.llama_process import ask_llama_cpp, has_llama_cpp
 from gptrilogy.interop.names import GGUF, to_theirs
 from gptrilogy.models.config import GPTConfig

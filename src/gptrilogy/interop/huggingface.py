@@ -14,11 +14,13 @@ from gptrilogy.checkpoints import read_tensors, write_tensors
 from gptrilogy.config import parse
 from gptrilogy.errors import CheckpointError, ConfigError, FormatError
 from gptrilogy.files import write_json
+from gptrilogy.interop.comparing import TEXTS, compare_ids, compare_logits
 from gptrilogy.interop.foreign import ForeignModel, folder_tokenizer
 from gptrilogy.interop.hf_tokenizer import write_hf_tokenizer
 from gptrilogy.interop.names import HF_GPT1, HF_GPT2, Dialect, to_ours, to_theirs
 from gptrilogy.interop.untrusted import read_json
 from gptrilogy.models.config import GPTConfig
+from gptrilogy.models.gpt import GPT
 from gptrilogy.tokenizers.base import Tokenizer
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -111,6 +113,24 @@ def write_hf(folder: Path, config: GPTConfig, weights: Mapping[str, Tensor], tok
     write_json(folder / CONFIG, _their_config(config, family, tokenizer))
     write_tensors(folder / WEIGHTS, to_theirs(weights, config, family.dialect), {"format": "pt"})
     return write_hf_tokenizer(folder, tokenizer, n_ctx=config.n_ctx)
+
+
+def check_hf(folder: Path, model: GPT, tokenizer: Tokenizer) -> list[str]:
+    """What was compared and how it came out, a line each; what could not be compared says so.
+
+    Raises: FormatError where logits differ, or ids that should be equal.
+    """
+    try:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging
+    except ModuleNotFoundError:
+        return ["logits and token ids: not checked, transformers is not installed: pip install 'gptrilogy[hf]'"]
+    logging.disable_progress_bar()  # it takes a blink, and draws over our own lines
+    theirs = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
+    line = compare_logits(model, lambda ids: theirs(ids).logits)
+    read: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)  # pyright: ignore[reportUnknownVariableType]
+    ids: dict[str, list[int]] = {text: read(text, add_special_tokens=False)["input_ids"] for text in TEXTS}
+    return [f"transformers: {line}", f"transformers: {compare_ids(tokenizer, ids)}"]
 
 
 def family_of(config: GPTConfig) -> Family:

@@ -13,9 +13,8 @@ from gptrilogy.files import replacing, replacing_folder
 from gptrilogy.generation.language_model import LanguageModel
 from gptrilogy.interop.foreign import ForeignModel, must_fit
 from gptrilogy.interop.gguf import check_gguf, write_gguf
-from gptrilogy.interop.hf_check import check_hf
 from gptrilogy.interop.hub import PREFIX, download
-from gptrilogy.interop.huggingface import PICKLES, is_hf_folder, read_hf, write_hf
+from gptrilogy.interop.huggingface import PICKLES, check_hf, is_hf_folder, read_hf, write_hf
 from gptrilogy.interop.openai import is_openai_gpt1, is_openai_gpt2, read_openai_gpt1, read_openai_gpt2
 from gptrilogy.models.config import GPTConfig
 from gptrilogy.models.gpt import GPT

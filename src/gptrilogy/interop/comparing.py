@@ -1,8 +1,6 @@
-"""An exported Hugging Face folder, loaded again by `transformers` and compared."""
+"""What every check of an export compares, with whichever program has loaded it again: logits and token ids."""
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,24 +17,6 @@ TEXTS = (
     "We've seen  two   spaces,\n\n\tnew lines and 1,234.5 numbers!",
     "naïve café — Ελλάδα, 中文, 🙂",
 )
-
-
-def check_hf(folder: Path, model: GPT, tokenizer: Tokenizer) -> list[str]:
-    """What was compared and how it came out, a line each; what could not be compared says so.
-
-    Raises: FormatError where logits differ, or ids that should be equal.
-    """
-    try:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-        from transformers.utils import logging
-    except ModuleNotFoundError:
-        return ["logits and token ids: not checked, transformers is not installed: pip install 'gptrilogy[hf]'"]
-    logging.disable_progress_bar()  # it takes a blink, and draws over our own lines
-    theirs = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
-    line = compare_logits(model, lambda ids: theirs(ids).logits)
-    read: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)  # pyright: ignore[reportUnknownVariableType]
-    ids: dict[str, list[int]] = {text: read(text, add_special_tokens=False)["input_ids"] for text in TEXTS}
-    return [f"transformers: {line}", f"transformers: {compare_ids(tokenizer, ids)}"]
 
 
 @torch.inference_mode()
