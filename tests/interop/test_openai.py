@@ -20,19 +20,8 @@ from gptrilogy.models import GPTConfig
 from gptrilogy.models.weights import with_weights
 from gptrilogy.tokenizers import ByteLevelBPE
 from gptrilogy.tokenizers.symbols import to_symbols
-from openai_folders import GPT1_SIZES, GPT2, gpt1_shapes, gpt2_tensors, write_gpt1
+from openai_folders import GPT1_SIZES, GPT2, gpt1_shapes, gpt2_tensors
 from tf_bundle_writer import contents, write_bundle
-
-
-@pytest.fixture
-def gpt2(tmp_path: Path) -> Path:
-    """A copy, to which things are added."""
-    return Path(shutil.copytree(GPT2, tmp_path / "gpt2"))
-
-
-@pytest.fixture
-def gpt1(tmp_path: Path) -> Path:
-    return write_gpt1(tmp_path / "gpt1")
 
 
 def logits(model: ForeignModel, ids: Tensor) -> Tensor:

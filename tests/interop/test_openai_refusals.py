@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import shutil
 import tracemalloc
 from pathlib import Path
 
@@ -12,22 +11,11 @@ import pytest
 from gptrilogy.errors import FormatError
 from gptrilogy.interop.openai import read_openai_gpt1, read_openai_gpt2
 from gptrilogy.interop.tf_bundle import Numbers
-from openai_folders import GPT2, gpt2_tensors, write_gpt1
+from openai_folders import gpt2_tensors
 from tf_bundle_writer import contents, entry, write_bundle
 
 AGAIN = "; take the checkpoint again from its source"
 SIZE = "must be a whole number from 1 to 2147483647, got"
-
-
-@pytest.fixture
-def gpt2(tmp_path: Path) -> Path:
-    """A copy, to be damaged."""
-    return Path(shutil.copytree(GPT2, tmp_path / "gpt2"))
-
-
-@pytest.fixture
-def gpt1(tmp_path: Path) -> Path:
-    return write_gpt1(tmp_path / "gpt1")
 
 
 def refusal(folder: Path) -> str:
