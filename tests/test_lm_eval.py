@@ -354,3 +354,13 @@ def lm_eval(*arguments: str, home: Path) -> "subprocess.CompletedProcess[str]":
     environment = {**os.environ, "HF_HOME": str(home / "hf"), "HF_DATASETS_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-m", "gptrilogy.lm_eval", "run", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=home, check=False)
+
+
+def test_the_command_without_the_harness_names_the_extra() -> None:
+    code = (
+        "import runpy, sys; sys.modules['lm_eval'] = None; runpy.run_module('gptrilogy.lm_eval', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the evaluation harness needs lm_eval")
+    assert done.stderr.count("\n") == 1

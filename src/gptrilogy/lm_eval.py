@@ -15,16 +15,21 @@ import torch
 from pydantic import AliasChoices, Field
 
 from gptrilogy.config import Config, parse, suggest
-from gptrilogy.errors import ConfigError, GPTrilogyError
+from gptrilogy.errors import ConfigError, GPTrilogyError, MissingExtraError
 from gptrilogy.extras import needs
 from gptrilogy.generation.config import Sampling
 from gptrilogy.loading import load
 
-with needs("eval", purpose="the evaluation harness"):
-    from lm_eval.api.instance import Instance
-    from lm_eval.api.model import LM
-    from lm_eval.utils import simple_parse_args_string  # pyright: ignore[reportUnknownVariableType] - untyped
-    from tqdm import tqdm
+try:
+    with needs("eval", purpose="the evaluation harness"):
+        from lm_eval.api.instance import Instance
+        from lm_eval.api.model import LM
+        from lm_eval.utils import simple_parse_args_string  # pyright: ignore[reportUnknownVariableType] - untyped
+        from tqdm import tqdm
+except MissingExtraError as missing:
+    if __name__ != "__main__":
+        raise
+    sys.exit(f"error: {missing}")
 
 
 class GenerationSettings(Config):
