@@ -29,7 +29,7 @@ def import_model(
     tokenizer
         The model's tokenizer, where its folder has none: gpt2, gpt1, or a tokenizer's folder.
     force
-        Replace what --out already holds.
+        Replace the model that --out already holds, with all that lies in its folder.
     json
         Print {"path", "origin", "parameters", "tokenizer"}.
 
@@ -84,7 +84,7 @@ def export_model(
         Load it again with the other program, where that is installed, and compare logits and token ids with ours. What
         could not be compared is said. Where they differ, nothing is written.
     force
-        Replace what --out already holds.
+        Replace the model that --out already holds, with all that lies in its folder.
     json
         Print {"path", "format", "notes", "checked"}.
 
@@ -108,7 +108,7 @@ def export_model(
 
 
 def _must_be_free(out: Path, *, force: bool, replaceable: bool) -> None:
-    """--force replaces what an earlier call wrote there, and never anything else: a folder is replaced whole."""
+    """--force replaces a model in the format that is written, whole, and never a run or anything else."""
     from gptrilogy.errors import RunError
 
     taken = any(out.iterdir()) if out.is_dir() else out.exists()

@@ -34,7 +34,7 @@ def generate(
     Parameters
     ----------
     model
-        A run folder (its best checkpoint), or a checkpoint folder.
+        A run folder (its best checkpoint), a checkpoint folder, or any folder that `gpt import` reads.
     prompt
         The text to continue; may be given several times. Without it, standard input is read; if that is empty or a
         terminal, the model begins a document of its own.

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gptrilogy.errors import FormatError
+from gptrilogy.models.config import GPTConfig
 from gptrilogy.models.gpt import GPT
 from gptrilogy.tokenizers.base import Tokenizer
 
@@ -19,15 +20,22 @@ TEXTS = (
 )
 
 
+def random_ids(config: GPTConfig) -> Tensor:
+    """Rows as long as the context, always the same.
+
+    Shapes: -> (B, T).
+    """
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(config.n_vocab, (ROWS, min(config.n_ctx, MAX_TOKENS)), generator=generator)
+
+
 @torch.inference_mode()
 def compare_logits(model: GPT, theirs: Callable[[Tensor], Tensor]) -> str:
     """Logits of random ids over a whole context, ours and theirs.
 
     Raises: FormatError where they differ by more than the order of additions explains.
     """
-    config = model.config
-    generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(config.n_vocab, (ROWS, min(config.n_ctx, MAX_TOKENS)), generator=generator)
+    ids = random_ids(model.config)
     ours = model.float().cpu().eval()(ids)
     difference = (ours - theirs(ids).float()).abs().max().item()
     limit = TOLERANCE * max(1.0, ours.abs().max().item())

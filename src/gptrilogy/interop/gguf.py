@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from gptrilogy.errors import FormatError
 from gptrilogy.extras import needs
-from gptrilogy.interop.comparing import MAX_TOKENS, ROWS, TEXTS, TOLERANCE, compare_ids
+from gptrilogy.interop.comparing import TEXTS, TOLERANCE, compare_ids, random_ids
 from gptrilogy.interop.foreign import must_fit
 from gptrilogy.interop.llama_process import ask_llama_cpp, has_llama_cpp
 from gptrilogy.interop.names import GGUF, to_theirs
@@ -148,8 +148,7 @@ def check_gguf(path: Path, model: GPT, tokenizer: Tokenizer) -> list[str]:
     if not has_llama_cpp():
         reason = "llama-cpp-python is not installed: pip install llama-cpp-python"
         return [numbers, f"logits and token ids: not checked, {reason}"]
-    generator = torch.Generator().manual_seed(0)
-    rows = torch.randint(model.config.n_vocab, (ROWS, min(model.config.n_ctx, MAX_TOKENS)), generator=generator)
+    rows = random_ids(model.config)
     asked = cast("list[list[int]]", rows.tolist())
     logits, ids = ask_llama_cpp(path, asked, TEXTS, n_threads=torch.get_num_threads())
     return [

@@ -79,9 +79,9 @@ def to_ours(theirs: Mapping[str, Tensor], config: GPTConfig, dialect: Dialect, *
     Raises: FormatError naming a tensor of `source` that is missing, left over, of another shape, or of numbers that
     fp32 cannot hold.
     """
-    expected = shapes(config)
+    expected, names = shapes(config), dict(dialect.pairs(config))
     weights: dict[str, Tensor] = {}
-    for ours, name in dialect.pairs(config):
+    for ours, name in names.items():
         if name not in theirs:
             raise FormatError(
                 f"{source} lacks the tensor {name}, which a model of {config.n_layer} layers has; take it again from "
@@ -97,7 +97,7 @@ def to_ours(theirs: Mapping[str, Tensor], config: GPTConfig, dialect: Dialect, *
                 f"{source}: {name} holds {tensor.dtype}, which fp32 cannot hold exactly; save it as float32 first"
             )
         weights[ours] = dialect.turn(ours, tensor.view(shape[-2:])).to(torch.float32).contiguous()
-    if extra := sorted(set(theirs) - {name for _, name in dialect.pairs(config)}):
+    if extra := sorted(set(theirs) - set(names.values())):
         others = f" and {len(extra) - 1} more" if len(extra) > 1 else ""
         raise FormatError(
             f"{source} has the tensor {extra[0]}{others}, which no model of this config has; remove it, if the model "

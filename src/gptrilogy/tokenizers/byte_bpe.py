@@ -12,7 +12,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from gptrilogy.errors import TokenizerError
 from gptrilogy.files import sha256_json
 from gptrilogy.tokenizers.base import END_OF_TEXT, bytes_of, cut_special, utf8
-from gptrilogy.tokenizers.pieces import pieces
+from gptrilogy.tokenizers.pieces import grouped, pieces
 from gptrilogy.tokenizers.symbols import Pair, parse_merge, to_bytes, vocabulary
 
 # The engine's own record of a token takes some hundred bytes: few enough at a time, many enough for every core.
@@ -106,18 +106,6 @@ class ByteLevelBPE:
         return cls(parse_merge(rank, line) for rank, line in enumerate(cast("list[object]", merges)))
 
     def _encode_pieces(self, parts: Iterable[str]) -> Iterator[list[int]]:
-        for group in _grouped(parts):
+        for group in grouped(parts, GROUP_CHARS):
             for encoding in self._engine.encode_batch_fast(group, add_special_tokens=False):
                 yield encoding.ids
-
-
-def _grouped(parts: Iterable[str]) -> Iterator[list[str]]:
-    group: list[str] = []
-    n_chars = 0
-    for part in parts:
-        group.append(part)
-        n_chars += len(part)
-        if n_chars >= GROUP_CHARS:
-            yield group
-            group, n_chars = [], 0
-    yield group

@@ -1,6 +1,6 @@
 """Cut a long text where GPT-2's split pattern cuts it too, so that the pieces have the ids of the whole."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import regex
 
@@ -26,3 +26,20 @@ def pieces(text: str, size: int = PIECE_CHARS) -> Iterator[str]:
         yield text[start : cut.start()]
         start = cut.start()
     yield text[start:]
+
+
+def grouped(texts: Iterable[str], n_chars: int) -> Iterator[list[str]]:
+    """Texts in lists of `n_chars` characters or a little more, so that few are in memory; the last may be empty.
+
+    >>> list(grouped(["one", "two", "three"], n_chars=6))
+    [['one', 'two'], ['three']]
+    """
+    group: list[str] = []
+    left = n_chars
+    for text in texts:
+        group.append(text)
+        left -= len(text)
+        if left <= 0:
+            yield group
+            group, left = [], n_chars
+    yield group

@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 import regex
 
 from gptrilogy.errors import DataError
 from gptrilogy.tokenizers.base import Tokenizer, utf8
-from gptrilogy.tokenizers.pieces import pieces
+from gptrilogy.tokenizers.pieces import grouped, pieces
 
 # The scripts in modern use, for the most part (UAX #31, tables 5 and 7), frequent ones first; all the rest is "other".
 SCRIPTS = (
@@ -125,7 +125,8 @@ def measure(
     words = _Words(max_distinct_words)
     seen = [Counter[int]() for _ in tokenizers]
     n_bytes = 0
-    for group in _groups(texts):
+    cut = chain.from_iterable(map(pieces, texts))  # GPT-2's split cuts there too, so no token changes
+    for group in grouped(cut, GROUP_CHARS):
         n_bytes += sum(len(utf8(piece)) for piece in group)
         for tokenizer, counts in zip(tokenizers, seen, strict=True):
             for ids in tokenizer.encode_batch(group):
@@ -183,20 +184,6 @@ class _Words:
                     self.counts[word] += n
                 else:
                     self.n_left_out += n
-
-
-def _groups(texts: Iterable[str]) -> Iterator[list[str]]:
-    """The texts in pieces, about GROUP_CHARS together; GPT-2's split cuts there too, so no token changes."""
-    group: list[str] = []
-    n_chars = 0
-    for text in texts:
-        for piece in pieces(text):
-            group.append(piece)
-            n_chars += len(piece)
-            if n_chars >= GROUP_CHARS:
-                yield group
-                group, n_chars = [], 0
-    yield group
 
 
 def _by_script(counts: Counter[str], tokenizers: Sequence[Tokenizer]) -> tuple[Counter[str], list[Counter[str]]]:
