@@ -7,7 +7,7 @@ import torch
 
 from gptrilogy.models import GPT, GPTConfig
 
-MID = {"n_vocab": 500, "n_ctx": 160, "n_embd": 96, "n_head": 4, "n_layer": 3}
+MID = {"n_vocab": 500, "n_ctx": 160, "band_width": 40, "n_embd": 96, "n_head": 4, "n_layer": 3}
 
 
 @pytest.fixture(params=["gpt1", "gpt2-small", "gpt3-small"])

@@ -46,10 +46,17 @@ def test_training_is_about_6_n_d_where_the_width_outgrows_the_context(name: str)
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_the_context_adds_n_ctx_over_6_widths_and_nothing_else(name: str) -> None:
-    config = GPTConfig.preset(name)
+def test_the_context_of_a_dense_model_adds_n_ctx_over_6_widths_and_nothing_else(name: str) -> None:
+    config = GPTConfig.preset(name).replace(attention="dense")
     share = forward_flops_per_token(config) / (2 * n_non_embedding(config)) - 1
     assert math.isclose(share, config.n_ctx / (12 * config.n_embd), rel_tol=1e-9)
+
+
+def test_every_second_layer_of_gpt3_adds_its_band_only() -> None:
+    config = GPTConfig.preset("gpt3-small")
+    banded = sum(min(i + 1, 256) for i in range(2048)) / 2048 - 0.5  # the query's own key counts half, as when dense
+    by_hand = 2 * 84_934_656 + 6 * 4 * 768 * 1024 + 6 * 4 * 768 * banded
+    assert forward_flops_per_token(config) == round(by_hand)
 
 
 def test_gpt3_took_the_petaflop_days_of_table_d_1() -> None:

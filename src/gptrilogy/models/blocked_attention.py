@@ -1,76 +1,136 @@
-"""Causal attention as batched matrix products over blocks of queries, with its own backward pass.
+"""Attention as batched matrix products over blocks of queries, with its own backward pass.
 
-A block of queries multiplies only the keys up to its own end, so half the work of a full mask is never done, and
-every product is large enough for the CPU's matrix unit. `attention.attend_reference` is the plain formula it equals.
+Every query sees one run of adjacent keys: all up to its own in causal attention, the newest few in a band, and in the
+layouts of `sparse_attention` the parts of its patterns too. A block of queries multiplies only the keys that lie in one
+of its runs, so the work that a full mask would throw away is never done, and every product is large enough for the
+CPU's matrix unit. `attention.attend_reference` is the plain formula it equals.
 """
 
 import math
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+ALIGN = 64  # keys
+UNSEEN = -1e30  # a score that no key has; finite, so that a query with no key at all makes no NaN
+
+
+class Runs(NamedTuple):
+    """Query i sees the keys first[i] <= j < stop[i]; neither ever decreases.
+
+    Shapes: first, stop (T,), on the CPU.
+    """
+
+    first: Tensor
+    stop: Tensor
+
+
+def causal_runs(T: int, width: int | None = None) -> Runs:
+    """Each query's own key and those before it, or the newest `width` of them.
+
+    >>> causal_runs(4, 2)
+    Runs(first=tensor([0, 0, 1, 2]), stop=tensor([1, 2, 3, 4]))
+    """
+    stop = torch.arange(1, T + 1)
+    return Runs(torch.zeros_like(stop) if width is None else (stop - width).clamp(min=0), stop)
+
 
 def blocked_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0, block: int | None = None) -> Tensor:
-    """Masked attention over query blocks; `dropout` falls on the probabilities, as in GPT-1.
+    """Causal attention over query blocks; `dropout` falls on the probabilities, as in GPT-1.
 
     Shapes: q, k, v (B, H, T, D) -> (B, H, T, D).
     """
-    size = block or (128 if q.shape[-2] <= 512 else 256)
-    return cast("Tensor", _BlockedAttention.apply(q, k, v, dropout, size))
+    T = q.shape[-2]
+    return run_attention(q, k, v, causal_runs(T), dropout, block or (128 if T <= 512 else 256))[0]
 
 
-class _BlockedAttention(torch.autograd.Function):
+def run_attention(
+    q: Tensor, k: Tensor, v: Tensor, runs: Runs, dropout: float = 0.0, block: int = 128, *, joined: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Attention of each query to its run of keys; if `joined`, also the log of its softmax's denominator.
+
+    By these logs parts of one softmax are put together. A query without keys has about `UNSEEN` there, so that beside
+    any other part it weighs nothing.
+
+    Shapes: q (B, H, T, D), k, v (B, H, S, D) -> (B, H, T, D), (B, H, T, 1) in fp32.
+    """
+    return cast("tuple[Tensor, Tensor]", _RunAttention.apply(q, k, v, runs, dropout, block, joined))
+
+
+class _RunAttention(torch.autograd.Function):
     """Keeps each block's probabilities P for the backward pass.
 
-    With y = P v: dP = dy v^T, and softmax gives dS = P * (dP - rowsum(P * dP)), where rowsum(P * dP) = rowsum(dy * y).
+    With y = P v: dP = dy v^T, and softmax gives dS = P * (dP - rowsum(P * dP)). The gradient of the log-sum for a score
+    is P too. Blocks are made contiguous before they are multiplied: in bf16 every product would copy them otherwise.
     """
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, dropout: float, block: int) -> Tensor:
-        B, H, T, D = q.shape
-        q, k, v = (x.reshape(B * H, T, D) for x in (q, k, v))  # contiguous, one matrix a head
-        y = torch.empty_like(q)
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, runs: Runs, dropout: float, block: int, joined: bool
+    ) -> tuple[Tensor, Tensor]:
+        *heads, T, D = q.shape
+        q, k, v = (x.reshape(-1, *x.shape[-2:]) for x in (q / math.sqrt(D), k, v))  # one matrix a head
+        y = torch.zeros_like(q)
+        log_sums = torch.full((len(q), T if joined else 0, 1), UNSEEN, device=q.device)
         kept: list[Tensor] = []
         with torch.autocast(q.device.type, enabled=False):
-            for start in range(0, T, block):
-                stop = min(start + block, T)
-                mask = q.new_zeros(stop - start, stop)
-                mask[:, start:] = q.new_full((stop - start, stop - start), -math.inf).triu(1)
-                scores = torch.baddbmm(mask, q[:, start:stop], k[:, :stop].transpose(1, 2), alpha=1 / math.sqrt(D))
-                P = scores.softmax(-1)  # (BH, block, stop)
+            for part, keys, mask in _blocks(runs, block, q):
+                scores = q[:, part].contiguous() @ k[:, keys].contiguous().mT  # (BH, block, keys)
+                P = scores.add_(mask).softmax(-1)
                 kept.append(P)
+                if joined:  # the largest probability is exp(largest score - log-sum)
+                    log_sums[:, part] = scores.amax(-1, True).float() - P.amax(-1, True).float().log()
                 if dropout:
                     keep = torch.empty_like(P).bernoulli_(1 - dropout).div_(1 - dropout)
                     kept.append(keep)
-                    y[:, start:stop] = (P * keep) @ v[:, :stop]
-                else:
-                    y[:, start:stop] = P @ v[:, :stop]
-        ctx.save_for_backward(q, k, v, y, *kept)
-        ctx.block, ctx.dropout = block, dropout
-        return y.view(B, H, T, D)
+                    P = P * keep
+                y[:, part] = P @ v[:, keys]
+        ctx.save_for_backward(q, k, v, *kept)
+        ctx.runs, ctx.block, ctx.dropout = runs, block, dropout
+        return y.view(*heads, T, D), log_sums.view(*heads, -1, 1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        q, k, v, y, *kept = cast("tuple[Tensor, ...]", ctx.saved_tensors)
-        shape, (T, D) = grad_outputs[0].shape, q.shape[1:]
-        dy = grad_outputs[0].reshape(q.shape)
-        row_sums = (dy * y).sum(-1, keepdim=True)  # (BH, T, 1)
-        dq, dk, dv = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
-        blocks = iter(kept)
-        for start in range(0, T, ctx.block):
-            stop = min(start + ctx.block, T)
-            here, P = dy[:, start:stop], next(blocks)
-            dP = here @ v[:, :stop].transpose(1, 2)  # (BH, block, stop)
+        q, k, v, *kept = cast("tuple[Tensor, ...]", ctx.saved_tensors)
+        heads, D = grad_outputs[0].shape[:-2], q.shape[-1]
+        dy, d_log_sums = (x.reshape(len(q), -1, x.shape[-1]) for x in grad_outputs)
+        dq, dk, dv = torch.zeros_like(q), torch.zeros_like(k), torch.zeros_like(v)
+        tensors = iter(kept)
+        for part, keys, _ in _blocks(ctx.runs, ctx.block, q):
+            here, k_here, P = dy[:, part].contiguous(), k[:, keys].contiguous(), next(tensors)
+            dP = here @ v[:, keys].contiguous().mT  # (BH, block, keys)
+            dropped = P
             if ctx.dropout:
-                keep = next(blocks)
+                keep = next(tensors)
                 dP.mul_(keep)
-                dv[:, :stop].baddbmm_((P * keep).transpose(1, 2), here)
-            else:
-                dv[:, :stop].baddbmm_(P.transpose(1, 2), here)
-            dS = dP.sub_(row_sums[:, start:stop]).mul_(P).mul_(1 / math.sqrt(D))
-            dq[:, start:stop] = dS @ k[:, :stop]
-            dk[:, :stop].baddbmm_(dS.transpose(1, 2), q[:, start:stop])
-        return dq.view(shape), dk.view(shape), dv.view(shape), None, None
+                dropped = P * keep
+            dv[:, keys] += dropped.mT @ here
+            dS: Tensor = torch.ops.aten._softmax_backward_data(dP, P, -1, P.dtype)  # the formula, in one pass
+            if d_log_sums.shape[1]:
+                dS.addcmul_(P, d_log_sums[:, part].to(P.dtype))
+            dq[:, part] = dS @ k_here
+            dk[:, keys] += dS.mT @ q[:, part].contiguous()
+        dq.div_(math.sqrt(D))
+        return *(x.view(*heads, -1, D) for x in (dq, dk, dv)), None, None, None, None
+
+
+def _blocks(runs: Runs, size: int, like: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Each block of queries that sees any key: where it lies, where its keys lie, and what of these each query sees.
+
+    The keys begin at a multiple of `ALIGN`: odd lengths cost the matrix unit a third of its speed.
+    """
+    before, mask = None, None
+    for start in range(0, len(runs.stop), size):
+        part = slice(start, min(start + size, len(runs.stop)))
+        first, stop = int(runs.first[start]) // ALIGN * ALIGN, int(runs.stop[part.stop - 1])
+        if int(runs.first[start]) >= stop:
+            continue
+        now = torch.stack([runs.first[part] - first, runs.stop[part] - first], -1)  # (block, 2)
+        if mask is None or before is None or not torch.equal(now, before):
+            j = torch.arange(stop - first)
+            before, mask = now, torch.where((now[:, :1] <= j) & (j < now[:, 1:]), 0.0, UNSEEN).to(like)
+        yield part, slice(first, stop), mask

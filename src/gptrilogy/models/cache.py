@@ -1,31 +1,48 @@
-"""The keys and values a decoder has already computed, kept so that each new token costs one token's work."""
+"""The keys and values a decoder has already computed, kept so that each new token costs one token's work.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+A layer keeps no more than its pattern will read again: a band its window, a fixed layer its block and the summaries of
+the earlier ones. Its `Slots` say where.
+"""
 
 from torch import Tensor
 
 from gptrilogy.models.config import GPTConfig
+from gptrilogy.models.patterns import Pattern
+from gptrilogy.models.slots import Slots, slots_of
 
 
-@dataclass(slots=True)
 class LayerCache:
-    """One layer's share of a `KVCache`.
+    """One layer's share of a `KVCache`, in rows of different lengths; it does not count what is appended.
 
-    Shapes: keys, values (B, H, capacity, D); lengths (active rows,).
+    Shapes: keys, values (B, H, slots, D); lengths (active rows,).
     """
 
-    keys: Tensor
-    values: Tensor
-    lengths: list[int]
+    def __init__(self, keys: Tensor, values: Tensor, slots: Slots, lengths: list[int]) -> None:
+        self.keys = keys
+        self.values = values
+        self.slots = slots
+        self.lengths = lengths
 
-    def append(self, k: Tensor, v: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Write T new positions of every active row in place; yield for each all it now holds, 2 x (H, S, D)."""
-        T = k.shape[-2]
-        for row, start in enumerate(self.lengths):
-            self.keys[row, :, start : start + T] = k[row]
-            self.values[row, :, start : start + T] = v[row]
-            yield self.keys[row, :, : start + T], self.values[row, :, : start + T]
+    @property
+    def pattern(self) -> Pattern:
+        return self.slots.pattern
+
+    def append(self, row: int, k: Tensor, v: Tensor) -> None:
+        """Write the T positions after a row's length. Shapes: k, v (H, T, D)."""
+        start = self.lengths[row]
+        for heads, slots, picked in self.slots.written(start, k.shape[1]):
+            self.keys[row][heads, slots] = k[heads, picked]
+            self.values[row][heads, slots] = v[heads, picked]
+
+    def newest(self, row: int) -> list[tuple[Tensor, Tensor]]:
+        """After one position was appended: the keys and values it sees, in parts. Shapes: 2 x (H, S, D) each."""
+        parts = self.slots.read(self.lengths[row])
+        return [(self.keys[row, :, part], self.values[row, :, part]) for part in parts]
+
+    def held(self, row: int) -> tuple[Tensor, Tensor, Tensor]:
+        """All that a row holds, and the positions it is from. Shapes: 2 x (H, S, D), (H or 1, S)."""
+        slots, positions = self.slots.held(self.lengths[row], self.keys.shape[1], self.keys.device)
+        return self.keys[row][:, slots], self.values[row][:, slots], positions
 
 
 class KVCache:
@@ -34,15 +51,16 @@ class KVCache:
     `GPT.hidden` appends to it in place; `put` branches it by copy. Rows from `n_active` on are idle: they pad the
     shared products to a fixed row count, hold nothing, and come out as zeros of attention.
 
-    Shapes: keys, values (L, B, H, capacity, D).
+    Shapes: keys, values (B, H, slots, D) for each layer, whose pattern says how many slots it needs.
     """
 
     def __init__(self, config: GPTConfig, n_rows: int, *, like: Tensor, capacity: int | None = None) -> None:
         """An empty cache with the device and precision of `like`, room for `capacity` tokens a row (default n_ctx)."""
         self.capacity = capacity or config.n_ctx
-        shape = (config.n_layer, n_rows, config.n_head, self.capacity, config.n_embd // config.n_head)
-        self.keys = like.new_zeros(shape)
-        self.values = like.new_zeros(shape)
+        self.slots = [slots_of(pattern, self.capacity) for pattern in config.patterns()]
+        shapes = [(n_rows, config.n_head, slots.n, config.n_embd // config.n_head) for slots in self.slots]
+        self.keys = [like.new_zeros(shape) for shape in shapes]
+        self.values = [like.new_zeros(shape) for shape in shapes]
         self.lengths = [0] * n_rows
         self.n_active = n_rows
 
@@ -50,8 +68,12 @@ class KVCache:
     def n_rows(self) -> int:
         return len(self.lengths)
 
+    @property
+    def size_bytes(self) -> int:
+        return sum(tensor.nbytes for tensor in (*self.keys, *self.values))
+
     def layer(self, index: int) -> LayerCache:
-        return LayerCache(self.keys[index], self.values[index], self.lengths[: self.n_active])
+        return LayerCache(self.keys[index], self.values[index], self.slots[index], self.lengths[: self.n_active])
 
     def advance(self, T: int) -> None:
         """Count T appended positions, once every layer has written its own."""
@@ -64,8 +86,10 @@ class KVCache:
         self.n_active = n_active
 
     def put(self, row: int, source: "KVCache", source_row: int = 0) -> None:
-        """Overwrite a row by a row of a cache of the same model, which may be this one."""
+        """Overwrite a row by a row of a cache of the same model, which may be this one and may be larger or smaller."""
         length = source.lengths[source_row]
-        self.keys[:, row, :, :length] = source.keys[:, source_row, :, :length]
-        self.values[:, row, :, :length] = source.values[:, source_row, :, :length]
+        for layer, slots in enumerate(self.slots):
+            used = slots.used(length)
+            self.keys[layer][row, :, :used] = source.keys[layer][source_row, :, :used]
+            self.values[layer][row, :, :used] = source.values[layer][source_row, :, :used]
         self.lengths[row] = length

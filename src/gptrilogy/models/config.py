@@ -1,11 +1,13 @@
 """The sizes and choices that make a GPT a GPT-1, a GPT-2 or a GPT-3. Needs no torch."""
 
-from typing import Literal, Self
+from collections.abc import Sequence
+from typing import Literal, Self, cast
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gptrilogy.config import Config, parse, suggest
 from gptrilogy.errors import ConfigError
+from gptrilogy.models.patterns import Pattern, Sizes, tiled, unknown_pattern
 
 N_VOCAB_GPT1 = 40_478
 N_VOCAB_GPT2 = 50_257
@@ -29,6 +31,21 @@ class GPTConfig(Config):
     dropout: float = Field(
         default=0.0, ge=0, lt=1, description="on embeddings, attention and both projections, as GPT-1's 0.1"
     )
+    attention: tuple[str, ...] = Field(
+        default=("dense",),
+        min_length=1,
+        description="which keys each layer sees: dense, banded, strided or fixed; several, as dense,banded, take turns",
+    )
+    band_width: int = Field(default=256, ge=1, description="keys a banded layer's query sees, its own among them")
+    stride: int = Field(
+        default=128, ge=1, description="l of strided and fixed layers: keys in the local part, and between the others"
+    )
+    summary_width: int = Field(
+        default=8, ge=1, description="c of fixed layers: keys of each block that later blocks see"
+    )
+    sub_blocks: int | None = Field(
+        default=None, ge=1, description="sets of c keys that a fixed layer's heads take turns in; unset: as many as fit"
+    )
     init_std: float = Field(default=0.02, gt=0, description="standard deviation of initial weights")
     position_init_std: float = Field(
         default=0.01, gt=0, description="the same for positions: 0.02 in GPT-1, 0.01 in GPT-2's code"
@@ -43,14 +60,41 @@ class GPTConfig(Config):
             raise ValueError(f"n_embd must be a multiple of n_head, got {self.n_embd} and {self.n_head}")
         return self
 
+    @field_validator("attention", mode="before")
+    @classmethod
+    def _names(cls, names: object) -> object:
+        """A flag or a file may say dense,banded in one word."""
+        words = [names] if isinstance(names, str) else names
+        if not isinstance(words, (list, tuple)):
+            return words
+        return [part.strip() for word in cast("Sequence[object]", words) for part in str(word).split(",")]
+
+    @model_validator(mode="after")
+    def _patterns_fit(self) -> Self:
+        if reason := unknown_pattern(self.attention):
+            raise ValueError(reason)
+        for pattern in self.patterns():
+            if reason := pattern.fault(self.n_ctx, self.n_head):
+                raise ValueError(reason)
+        return self
+
+    def patterns(self) -> list[Pattern]:
+        """The attention pattern of each layer."""
+        most = max(1, min(self.n_head, self.stride // self.summary_width))
+        sizes = Sizes(self.band_width, self.stride, self.summary_width, self.sub_blocks or most)
+        return tiled(self.attention, sizes, self.n_layer)
+
     @classmethod
     def preset(cls, name: str) -> Self:
         """A published model by name: `gpt1`, `gpt2-small` ... `gpt2-xl`, `gpt3-small` ... `gpt3-175b`.
 
-        GPT-2 and GPT-3 publish no dropout: 0.0 is our choice. GPT-3's layers are all dense here; its alternating
-        banded layers have the same parameters. Two rows of GPT-3's Table 2.1 are repaired, since their heads do not
-        divide their width: XL has 16 heads of 128 where the table prints 24, and 13B is 5120 wide where it prints
-        5140. With the repairs, both parameter counts equal Table D.1's.
+        GPT-2 and GPT-3 publish no dropout: 0.0 is our choice. Of GPT-3's attention it is published that dense and
+        locally banded layers alternate. That all eight sizes do, that layers 0, 2, ... are the dense ones, and a band
+        of 256 keys are not: ours, after GPT-Neo, which alternates so at the same context.
+
+        Two rows of GPT-3's Table 2.1 are repaired, since their heads do not divide their width: XL has 16 heads of 128
+        where the table prints 24, and 13B is 5120 wide where it prints 5140. With the repairs, both parameter counts
+        equal Table D.1's.
 
         Raises: ConfigError for an unknown name.
         Source: GPT1 §4.1; GPT2 Table 2 and released code; GPT3 Table 2.1.
@@ -68,7 +112,8 @@ def _gpt2(n_layer: int, n_embd: int, n_head: int) -> dict[str, object]:
 
 
 def _gpt3(n_layer: int, n_embd: int, n_head: int) -> dict[str, object]:
-    return {"n_layer": n_layer, "n_embd": n_embd, "n_head": n_head, "n_ctx": 2048}
+    sizes = {"n_layer": n_layer, "n_embd": n_embd, "n_head": n_head, "n_ctx": 2048}
+    return {**sizes, "attention": ("dense", "banded"), "band_width": 256}
 
 
 PRESETS: dict[str, dict[str, object]] = {

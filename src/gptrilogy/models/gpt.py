@@ -13,6 +13,7 @@ from gptrilogy.models.cache import KVCache, LayerCache
 from gptrilogy.models.config import GPTConfig
 from gptrilogy.models.initialization import initialize
 from gptrilogy.models.loss import mean_loss_nats, token_nats
+from gptrilogy.models.patterns import Pattern
 
 
 class GPT(nn.Module):
@@ -27,7 +28,7 @@ class GPT(nn.Module):
         self.config = config
         self.wte = nn.Embedding(config.n_vocab, config.n_embd)
         self.wpe = nn.Embedding(config.n_ctx, config.n_embd)
-        self.h = nn.ModuleList(Block(config) for _ in range(config.n_layer))
+        self.h = nn.ModuleList(Block(config, pattern) for pattern in config.patterns())
         self.ln_f = nn.LayerNorm(config.n_embd) if config.final_norm else nn.Identity()
         initialize(self, config, generator)
 
@@ -95,12 +96,12 @@ class Block(nn.Module):
     Shapes: x (B, T, C) -> (B, T, C).
     """
 
-    def __init__(self, config: GPTConfig) -> None:
+    def __init__(self, config: GPTConfig, pattern: Pattern) -> None:
         super().__init__()
         self.pre_norm = config.norm == "pre"
         self.dropout = config.dropout
         self.ln_1 = nn.LayerNorm(config.n_embd)
-        self.attn = CausalSelfAttention(config.n_embd, config.n_head, config.dropout)
+        self.attn = CausalSelfAttention(config.n_embd, config.n_head, config.dropout, pattern)
         self.ln_2 = nn.LayerNorm(config.n_embd)
         self.mlp = MLP(config.n_embd)
 

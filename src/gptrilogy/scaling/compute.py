@@ -1,6 +1,7 @@
 """Parameters and floating-point operations of a GPT, counted from its config."""
 
 from gptrilogy.models.config import GPTConfig
+from gptrilogy.models.patterns import mean_keys
 
 PF_DAY_FLOPS = 1e15 * 24 * 3600
 
@@ -35,8 +36,12 @@ def n_non_embedding(config: GPTConfig) -> int:
 
 
 def forward_flops_per_token(config: GPTConfig) -> int:
-    """2 N + 2 n_layer n_ctx n_embd, as Kaplan eq. 2.2; the output layer is not part of it."""
-    return 2 * n_non_embedding(config) + 2 * config.n_layer * config.n_ctx * config.n_embd
+    """2 N + 2 n_layer n_ctx n_embd, as Kaplan eq. 2.2; the output layer is not part of it.
+
+    A dense layer's query sees n_ctx / 2 keys on average; a sparse one's count as many as it sees, for 4 n_embd each.
+    """
+    keys = sum(mean_keys(pattern, config.n_ctx) for pattern in config.patterns())
+    return 2 * n_non_embedding(config) + round(4 * keys * config.n_embd)
 
 
 def training_flops_per_token(config: GPTConfig) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from gptrilogy.models.config import GPTConfig
+from gptrilogy.models.patterns import mean_keys
 from gptrilogy.scaling.compute import (
     PF_DAY_FLOPS,
     forward_flops_per_token,
@@ -107,12 +108,12 @@ def memory_by_part(model: GPTConfig, micro_batch_size: int, precision: Literal["
 def activation_bytes(model: GPTConfig, micro_batch_size: int, work_bytes: int) -> int:
     """What the forward pass keeps for the backward pass, by counting the tensors of one block.
 
-    A block keeps about 18 widths a token in working precision, 2 in fp32 for the residual stream, and the lower half
-    of its attention matrices.
+    A block keeps about 18 widths a token in working precision, 2 in fp32 for the residual stream, and of its attention
+    matrices what its pattern shows, the lower half where it is dense.
     """
     tokens = micro_batch_size * model.n_ctx
-    attention = model.n_head * model.n_ctx * work_bytes // 2
-    per_token = model.n_layer * (model.n_embd * (18 * work_bytes + 2 * 4) + attention)
+    attention = model.n_head * work_bytes * sum(mean_keys(pattern, model.n_ctx) for pattern in model.patterns())
+    per_token = model.n_layer * model.n_embd * (18 * work_bytes + 2 * 4) + round(attention)
     loss_chunk = 3 * 4 * min(tokens * model.n_vocab, 1 << 24)
     return tokens * per_token + loss_chunk
 
