@@ -77,6 +77,14 @@ def test_a_failed_check_leaves_what_was_there(to: str, tmp_path: Path, monkeypat
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
 
 
+@pytest.mark.parametrize("to", ["hf", "gguf"])
+def test_a_model_whose_attention_no_format_can_say_is_refused(to: str, tmp_path: Path) -> None:
+    sparse = speaker(config=CONFIG.replace(attention="dense,banded", band_width=8))
+    with pytest.raises(FormatError, match=r"can say that attention is dense, banded, .* only models whose layers are"):
+        transfer.export_model(sparse, to, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_weights_of_a_trained_model_leave_as_they_are(tmp_path: Path) -> None:
     model = speaker()
     transfer.export_model(model, "hf", tmp_path / "out")

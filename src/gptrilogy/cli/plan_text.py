@@ -11,9 +11,10 @@ from gptrilogy.training.progress import duration
 
 def plan_lines(plan: Plan, model: GPTConfig) -> Iterator[str]:
     """The plan of a run in a few lines, shown before it starts."""
+    attention = "" if set(model.attention) == {"dense"} else f", attention {', '.join(model.attention)}"
     yield (
         f"model: {count(plan.parameters)} parameters, {model.n_layer} layers of {model.n_embd}, "
-        f"{model.n_head} heads, context {model.n_ctx}, vocabulary {model.n_vocab:,}"
+        f"{model.n_head} heads, context {model.n_ctx}, vocabulary {model.n_vocab:,}{attention}"
     )
     epochs = f", {plan.epochs:.1f} times the text" if plan.epochs is not None else ""
     yield f"training: {plan.steps or 0:,} steps of {plan.tokens_per_step:,} tokens{epochs}"

@@ -18,6 +18,7 @@ from gptrilogy.interop.huggingface import PICKLES, check_hf, is_hf_folder, read_
 from gptrilogy.interop.openai import is_openai_gpt1, is_openai_gpt2, read_openai_gpt1, read_openai_gpt2
 from gptrilogy.models.config import GPTConfig
 from gptrilogy.models.gpt import GPT
+from gptrilogy.models.patterns import Dense
 from gptrilogy.tokenizers.base import Tokenizer
 from gptrilogy.tokenizers.saved import save_tokenizer
 from gptrilogy.training.config import RunConfig
@@ -94,6 +95,7 @@ def export_model(model: LanguageModel, to: str, out: Path, *, check: bool = Fals
     cannot be written. `out` is then as it was.
     """
     form = FORMATS[to]
+    _must_be_dense(model.model.config)
     weights = {name: tensor.detach().cpu() for name, tensor in model.model.state_dict().items()}
     replaced = replacing_folder if form.is_folder else replacing
     try:
@@ -109,6 +111,15 @@ def export_model(model: LanguageModel, to: str, out: Path, *, check: bool = Fals
 def is_export(path: Path, to: str) -> bool:
     """Whether a path holds what `export_model` writes for a format."""
     return is_hf_folder(path) if FORMATS[to].is_folder else path.suffix == ".gguf" and path.is_file()
+
+
+def _must_be_dense(config: GPTConfig) -> None:
+    """Raises: FormatError: their GPT-2 would compute something else from the same weights."""
+    if not all(isinstance(pattern, Dense) for pattern in config.patterns()):
+        raise FormatError(
+            f"no format here can say that attention is {', '.join(config.attention)}, and dense attention would compute "
+            "something else; only models whose layers are all dense can be exported"
+        )
 
 
 def _reader(path: Path) -> Callable[[Path], ForeignModel] | None:

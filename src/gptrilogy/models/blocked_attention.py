@@ -55,7 +55,7 @@ def run_attention(
     By these logs parts of one softmax are put together. A query without keys has about `UNSEEN` there, so that beside
     any other part it weighs nothing.
 
-    Shapes: q (B, H, T, D), k, v (B, H, S, D) -> (B, H, T, D), (B, H, T, 1) in fp32.
+    Shapes: q (B, H, T, D), k, v (B, H, S, D) -> (B, H, T, D), (B, H, T, 1) in fp32 or better.
     """
     return cast("tuple[Tensor, Tensor]", _RunAttention.apply(q, k, v, runs, dropout, block, joined))
 
@@ -64,7 +64,8 @@ class _RunAttention(torch.autograd.Function):
     """Keeps each block's probabilities P for the backward pass.
 
     With y = P v: dP = dy v^T, and softmax gives dS = P * (dP - rowsum(P * dP)). The gradient of the log-sum for a score
-    is P too. Blocks are made contiguous before they are multiplied: in bf16 every product would copy them otherwise.
+    is P too. A key's gradient is a sum over blocks of queries, kept in fp32 or better. Blocks are made contiguous
+    before they are multiplied: in bf16 every product would copy them otherwise.
     """
 
     @staticmethod
@@ -74,7 +75,8 @@ class _RunAttention(torch.autograd.Function):
         *heads, T, D = q.shape
         q, k, v = (x.reshape(-1, *x.shape[-2:]) for x in (q / math.sqrt(D), k, v))  # one matrix a head
         y = torch.zeros_like(q)
-        log_sums = torch.full((len(q), T if joined else 0, 1), UNSEEN, device=q.device)
+        exact = torch.promote_types(q.dtype, torch.float32)
+        log_sums = q.new_full((len(q), T if joined else 0, 1), UNSEEN, dtype=exact)
         kept: list[Tensor] = []
         with torch.autocast(q.device.type, enabled=False):
             for part, keys, mask in _blocks(runs, block, q):
@@ -82,7 +84,7 @@ class _RunAttention(torch.autograd.Function):
                 P = scores.add_(mask).softmax(-1)
                 kept.append(P)
                 if joined:  # the largest probability is exp(largest score - log-sum)
-                    log_sums[:, part] = scores.amax(-1, True).float() - P.amax(-1, True).float().log()
+                    log_sums[:, part] = scores.amax(-1, True).to(exact) - P.amax(-1, True).to(exact).log()
                 if dropout:
                     keep = torch.empty_like(P).bernoulli_(1 - dropout).div_(1 - dropout)
                     kept.append(keep)
@@ -98,7 +100,8 @@ class _RunAttention(torch.autograd.Function):
         q, k, v, *kept = cast("tuple[Tensor, ...]", ctx.saved_tensors)
         heads, D = grad_outputs[0].shape[:-2], q.shape[-1]
         dy, d_log_sums = (x.reshape(len(q), -1, x.shape[-1]) for x in grad_outputs)
-        dq, dk, dv = torch.zeros_like(q), torch.zeros_like(k), torch.zeros_like(v)
+        exact = torch.promote_types(q.dtype, torch.float32)
+        dq, dk, dv = torch.zeros_like(q), torch.zeros_like(k, dtype=exact), torch.zeros_like(v, dtype=exact)
         tensors = iter(kept)
         for part, keys, _ in _blocks(ctx.runs, ctx.block, q):
             here, k_here, P = dy[:, part].contiguous(), k[:, keys].contiguous(), next(tensors)
@@ -115,7 +118,7 @@ class _RunAttention(torch.autograd.Function):
             dq[:, part] = dS @ k_here
             dk[:, keys] += dS.mT @ q[:, part].contiguous()
         dq.div_(math.sqrt(D))
-        return *(x.view(*heads, -1, D) for x in (dq, dk, dv)), None, None, None, None
+        return *(x.to(q.dtype).view(*heads, -1, D) for x in (dq, dk, dv)), None, None, None, None
 
 
 def _blocks(runs: Runs, size: int, like: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:

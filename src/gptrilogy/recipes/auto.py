@@ -85,12 +85,15 @@ def with_shape(requested: RunConfig, shape: Shape, steps: int) -> RunConfig:
 def candidates(requested: RunConfig, data: PackedData, *, seconds: float, flops_per_s: float) -> list[RunConfig]:
     """The few configs worth timing, best first by the expected loss where each token costs its FLOPs.
 
-    Raises: ConfigError where the sizes asked for do not fit together.
+    Raises: ConfigError where the sizes asked for fit none.
     """
     text_tokens, n_vocab = len(data.train), data.index.tokenizer.n_vocab
     ranked: list[tuple[float, RunConfig]] = []
     for shape in SHAPES:
-        config = with_shape(requested, shape, steps=1_000_000)
+        try:
+            config = with_shape(requested, shape, steps=1_000_000)
+        except ConfigError:  # as where the context is shorter than the band that was asked for
+            continue
         model = config.model.replace(n_vocab=n_vocab)
         token_s = training_flops_per_token(model) / (flops_per_s * EXPECTED_UTILISATION)
         affordable = token_s * model.n_ctx * config.train.batch_size * STEPS_TO_TIME <= seconds * TIMING_SHARE
