@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
-from gptrilogy.config import Config, merge, parse, read_toml, suggest
+from gptrilogy.config import Config, in_part, merge, parse, read_toml, suggest
 from gptrilogy.errors import ConfigError
 
 trees = st.recursive(
@@ -27,11 +27,9 @@ class Car(Config):
     engine: Engine = Engine()
     spares: tuple[int, ...] = ()
 
-    @model_validator(mode="after")
-    def _light(self) -> "Car":
+    def check(self) -> None:
         if self.wheels == 3 and self.engine.cylinders > 2:
             raise ValueError(f"three wheels carry at most 2 cylinders, got {self.engine.cylinders}")
-        return self
 
 
 class Garage(Config):
@@ -145,3 +143,25 @@ def test_a_config_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path) ->
 def test_a_remedy_is_the_nearest_name_or_all_of_them() -> None:
     assert suggest("weels", ["wheels", "name"]) == "did you mean wheels?"
     assert suggest("colour", iter(["wheels", "name"])) == "known: wheels, name"
+
+
+class Span(Config):
+    low: int = 0
+    high: int = 10
+
+    def check(self) -> None:
+        if self.low > self.high:
+            raise ValueError(f"low must be at most high, got {self.low} and {self.high}")
+
+
+def test_a_rule_over_several_fields_waits_until_all_of_them_are_there() -> None:
+    with in_part():
+        flags = Span(low=20)
+    assert parse(Span, merge({"high": 30}, flags.model_dump(exclude_unset=True))).low == 20
+    with pytest.raises(ConfigError, match=r"^low must be at most high, got 20 and 10$"):
+        parse(Span, flags.model_dump(exclude_unset=True))
+
+
+def test_a_field_alone_is_checked_even_in_part() -> None:
+    with in_part(), pytest.raises(ConfigError, match="low: "):
+        parse(Span, {"low": "deep"})

@@ -2,11 +2,13 @@
 
 import difflib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Self, TypeAlias, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from gptrilogy.errors import ConfigError
@@ -14,10 +16,25 @@ from gptrilogy.errors import ConfigError
 Tree: TypeAlias = dict[str, Any]  # nested fields, as TOML and JSON hold them
 
 
+_IN_PART = ContextVar("in part", default=False)
+
+
 class Config(BaseModel):
     """Base of every config: immutable, and an unknown field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not _IN_PART.get():
+            self.check()
+        return self
+
+    def check(self) -> None:
+        """Rules over several fields.
+
+        Raises: ValueError naming them.
+        """
 
     def replace(self, **changes: object) -> Self:
         """A copy with some fields changed, checked as a whole.
@@ -25,6 +42,16 @@ class Config(BaseModel):
         Raises: ConfigError, as `parse`.
         """
         return parse(type(self), merge(self.model_dump(), changes))
+
+
+@contextmanager
+def in_part() -> Iterator[None]:
+    """Leave out `check`: what is built are a few fields, to be merged with others before they mean anything."""
+    token = _IN_PART.set(True)
+    try:
+        yield
+    finally:
+        _IN_PART.reset(token)
 
 
 C = TypeVar("C", bound=Config)
@@ -38,7 +65,7 @@ def parse(kind: type[C], values: Mapping[str, Any]) -> C:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("; ".join(_explain(kind, detail) for detail in error.errors())) from None
+        raise ConfigError(explain(kind, error)) from None
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Tree:
@@ -81,6 +108,11 @@ def suggest(name: str, known: Iterable[str]) -> str:
     names = list(known)
     nearest = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(names)}"
+
+
+def explain(kind: type[Config], error: ValidationError) -> str:
+    """Every bad field of a config at once, in one line."""
+    return "; ".join(_explain(kind, detail) for detail in error.errors())
 
 
 def _explain(kind: type[Config], detail: ErrorDetails) -> str:

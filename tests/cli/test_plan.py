@@ -22,6 +22,12 @@ def test_a_preset_as_tables(gpt: Gpt, preset: str) -> None:
         assert word in said.out
 
 
+def test_a_flag_is_judged_beside_its_recipe_not_beside_the_defaults(gpt: Gpt) -> None:
+    assert gpt("plan", "gpt2-xl", "--model.n-head", 50, "--json").code == 0  # 50 heads do not divide the default width
+    said = gpt("plan", "gpt2-xl", "--model.n-head", 7)
+    assert (said.code, said.err) == (2, "gpt: n_embd must be a multiple of n_head, got 1600 and 7\n")
+
+
 def test_text_is_planned_with_the_config_training_would_have(gpt: Gpt, novel: Path) -> None:
     plan = gpt("plan", novel, "--max-steps", 7, "--json", *TINY).json()
     assert plan["steps"] == 7

@@ -144,6 +144,9 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(gpt: Gpt, nove
         (["--train.epochs", 1, "--max-steps", 3], 2, "not both"),
         (["--model.n-ctx", 100_000, "--max-steps", 3], 1, "a smaller --model.n-ctx"),
         (["--budget", "1s"], 2, "the budget is too small"),
+        (["--model.norm", "past"], 2, "gpt: model.norm: input should be 'pre' or 'post', got 'past'"),
+        (["--model.attention", "bandd"], 2, "gpt: unknown attention pattern bandd: did you mean banded?"),
+        (["--model.attention", "banded", "--model.n-ctx", 64], 2, "gpt: band_width must be at most n_ctx, got 256 and"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
 )

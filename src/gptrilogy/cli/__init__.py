@@ -9,16 +9,19 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
+from pydantic import ValidationError
 
 from gptrilogy import __version__
 from gptrilogy.cli import tokenizer as tokenizer_verbs
 from gptrilogy.cli.convert import export_model, import_model
 from gptrilogy.cli.generate import generate
+from gptrilogy.cli.inspect import inspect
 from gptrilogy.cli.plan import plan
 from gptrilogy.cli.pretrain import pretrain
 from gptrilogy.cli.resume import resume
 from gptrilogy.cli.tokenizer_report import report
+from gptrilogy.config import Config, explain, in_part
 from gptrilogy.demo import demo
 from gptrilogy.errors import GPTrilogyError
 
@@ -30,6 +33,7 @@ Start here:
     gpt demo                                   watch a model learn to speak
     gpt pretrain novels/ --out runs/novels     train on your own text, 10 min
     gpt generate runs/novels --prompt "It"     let it continue a sentence
+    gpt inspect runs/novels --attention        draw where each head looks
     gpt import models/124M --out models/gpt2   bring in OpenAI's GPT-2
 
 Results go to stdout, progress and warnings to stderr. Exit codes: 0 done,
@@ -41,8 +45,14 @@ SIGTERM, both after saving. --traceback shows where an error arose.
 # busy process on two cores it made a training step 19 times slower; with this many it is 6 times, and as fast if idle.
 SPINS = 30_000
 
-app = App(name="gpt", help=HELP, help_format="plaintext", version=__version__)
-for verb in (demo, plan, pretrain, resume, generate):
+app = App(
+    name="gpt",
+    help=HELP,
+    help_format="plaintext",
+    version=__version__,
+    default_parameter=Parameter(negative_iterable=()),
+)
+for verb in (demo, plan, pretrain, resume, generate, inspect):
     app.command(verb)
 app.command(import_model, name="import")
 app.command(export_model, name="export")
@@ -65,7 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGTERM, _on_sigterm)
     warnings.showwarning = _show_warning
     try:
-        app([word for word in words if word != "--traceback"], exit_on_error=False, print_error=False)
+        with in_part():  # flags say a few fields of a config; recipe and file have the others
+            said = [word for word in words if word != "--traceback"]
+            verb, bound, _ = app.parse_args(said, exit_on_error=False, print_error=False)
+        verb(*bound.args, **bound.kwargs)
         sys.stdout.flush()
     except (GPTrilogyError, CycloptsError, KeyboardInterrupt, OSError, MemoryError) as error:
         if show_traceback:
@@ -88,8 +101,9 @@ def _explain(error: BaseException) -> int:
         case BrokenPipeError():
             sys.stderr.close()  # the reader of our output has left; there is nobody to tell
             return 1
-        case CycloptsError():
-            _say(f"{error} (`gpt --help` and `gpt VERB --help` list what there is)")
+        case CycloptsError(__cause__=cause):
+            known = "(`gpt --help` and `gpt VERB --help` list what there is)"
+            _say(explain(Config, cause) if isinstance(cause, ValidationError) else f"{error} {known}")
             return 2
         case GPTrilogyError():
             _say(str(error))

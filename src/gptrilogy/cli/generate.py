@@ -14,11 +14,11 @@ def generate(
     model: Path,
     /,
     *,
-    prompt: Annotated[list[str] | None, Parameter(negative=())] = None,
+    prompt: list[str] | None = None,
     max_tokens: int = 200,
     n: int = 1,
     seed: int = 0,
-    stop: Annotated[list[str] | None, Parameter(negative=())] = None,
+    stop: list[str] | None = None,
     json: Json = False,
     sampling: Annotated[Sampling | None, Parameter(name="*")] = None,
 ) -> None:

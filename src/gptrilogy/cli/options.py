@@ -13,7 +13,7 @@ from gptrilogy.training.config import RunConfig
 
 Json: TypeAlias = Annotated[bool, Parameter(name="--json", negative="")]
 Flag: TypeAlias = Annotated[bool, Parameter(negative="")]
-Files: TypeAlias = Annotated[list[Path], Parameter(consume_multiple=True, negative=())]
+Files: TypeAlias = Annotated[list[Path], Parameter(consume_multiple=True)]
 ConfigFile: TypeAlias = Annotated[Path | None, Parameter(name="--config")]
 Fields: TypeAlias = Annotated[RunConfig | None, Parameter(name="*")]
 

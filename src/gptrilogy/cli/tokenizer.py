@@ -88,7 +88,7 @@ def fetch(name: str, /, *, source: Annotated[Path | None, Parameter(name="--from
     print_text(_described(folder, published.load_published(name)))
 
 
-def encode(tokenizer: Path, /, *, allow_special: Annotated[list[str] | None, Parameter(negative=())] = None) -> None:
+def encode(tokenizer: Path, /, *, allow_special: list[str] | None = None) -> None:
     """Read lines of text on stdin, print one JSON list of token ids for each, its
     newline excluded.
 

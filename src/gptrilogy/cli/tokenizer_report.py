@@ -4,9 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING
 
 from gptrilogy.cli.options import Json
 
@@ -20,7 +18,7 @@ N_SHOWN = 3  # of tokens with a number each; JSON has them all
 
 def report(
     *corpus: str,
-    tokenizer: Annotated[list[str] | None, Parameter(negative=())] = None,
+    tokenizer: list[str] | None = None,
     limit_bytes: int | None = None,
     text_field: str = "text",
     json: Json = False,

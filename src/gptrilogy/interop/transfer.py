@@ -117,8 +117,8 @@ def _must_be_dense(config: GPTConfig) -> None:
     """Raises: FormatError: their GPT-2 would compute something else from the same weights."""
     if not all(isinstance(pattern, Dense) for pattern in config.patterns()):
         raise FormatError(
-            f"no format here can say that attention is {', '.join(config.attention)}, and dense attention would compute "
-            "something else; only models whose layers are all dense can be exported"
+            f"no format here can say that attention is {', '.join(config.attention)}, and dense attention would "
+            "compute something else; only models whose layers are all dense can be exported"
         )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal, Self, cast
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from gptrilogy.config import Config, parse, suggest
 from gptrilogy.errors import ConfigError
@@ -54,12 +54,6 @@ class GPTConfig(Config):
         default=True, description="c_proj weights start smaller by 1/sqrt(2 n_layer) (GPT-2, 3)"
     )
 
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> Self:
-        if self.n_embd % self.n_head:
-            raise ValueError(f"n_embd must be a multiple of n_head, got {self.n_embd} and {self.n_head}")
-        return self
-
     @field_validator("attention", mode="before")
     @classmethod
     def _names(cls, names: object) -> object:
@@ -69,14 +63,14 @@ class GPTConfig(Config):
             return words
         return [part.strip() for word in cast("Sequence[object]", words) for part in str(word).split(",")]
 
-    @model_validator(mode="after")
-    def _patterns_fit(self) -> Self:
+    def check(self) -> None:
+        if self.n_embd % self.n_head:
+            raise ValueError(f"n_embd must be a multiple of n_head, got {self.n_embd} and {self.n_head}")
         if reason := unknown_pattern(self.attention):
             raise ValueError(reason)
         for pattern in self.patterns():
             if reason := pattern.fault(self.n_ctx, self.n_head):
                 raise ValueError(reason)
-        return self
 
     def patterns(self) -> list[Pattern]:
         """The attention pattern of each layer."""

@@ -1,8 +1,8 @@
 """What a pretraining run is: model, tokenizer, data, optimisation. Needs no torch."""
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from gptrilogy.config import Config
 from gptrilogy.models.config import GPTConfig
@@ -50,15 +50,13 @@ class TrainConfig(Config):
     checkpoint_every_s: float = Field(default=600, gt=0, description="seconds after which one is made in any case")
     sample_every: int | None = Field(default=None, ge=1, description="steps between samples; none: three in all")
 
-    @model_validator(mode="after")
-    def _one_unit_each(self) -> Self:
+    def check(self) -> None:
         if self.max_steps and self.epochs:
             raise ValueError("give train.max_steps or train.epochs, not both")
         if self.warmup_steps and self.warmup_tokens:
             raise ValueError("give train.warmup_steps or train.warmup_tokens, not both")
         if self.decay_steps and self.decay_tokens:
             raise ValueError("give train.decay_steps or train.decay_tokens, not both")
-        return self
 
 
 class RunConfig(Config):
