@@ -38,6 +38,7 @@ VERBS = [
     ["pretrain"],
     ["resume"],
     ["generate"],
+    ["inspect"],
     ["import"],
     ["export"],
     ["tokenizer"],

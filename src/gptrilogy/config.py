@@ -2,7 +2,7 @@
 
 import difflib
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -45,7 +45,7 @@ class Config(BaseModel):
 
 
 @contextmanager
-def in_part() -> Iterator[None]:
+def in_part() -> Generator[None]:
     """Leave out `check`: what is built are a few fields, to be merged with others before they mean anything."""
     token = _IN_PART.set(True)
     try:

@@ -77,19 +77,18 @@ class _RunAttention(torch.autograd.Function):
         y = torch.zeros_like(q)
         exact = torch.promote_types(q.dtype, torch.float32)
         log_sums = q.new_full((len(q), T if joined else 0, 1), UNSEEN, dtype=exact)
+        learning = any(ctx.needs_input_grad)
         kept: list[Tensor] = []
         with torch.autocast(q.device.type, enabled=False):
             for part, keys, mask in _blocks(runs, block, q):
                 scores = q[:, part].contiguous() @ k[:, keys].contiguous().mT  # (BH, block, keys)
                 P = scores.add_(mask).softmax(-1)
-                kept.append(P)
                 if joined:  # the largest probability is exp(largest score - log-sum)
                     log_sums[:, part] = scores.amax(-1, True).to(exact) - P.amax(-1, True).to(exact).log()
-                if dropout:
-                    keep = torch.empty_like(P).bernoulli_(1 - dropout).div_(1 - dropout)
-                    kept.append(keep)
-                    P = P * keep
-                y[:, part] = P @ v[:, keys]
+                keep = torch.empty_like(P).bernoulli_(1 - dropout).div_(1 - dropout) if dropout else None
+                if learning:
+                    kept += [P] if keep is None else [P, keep]
+                y[:, part] = (P if keep is None else P * keep) @ v[:, keys]
         ctx.save_for_backward(q, k, v, *kept)
         ctx.runs, ctx.block, ctx.dropout = runs, block, dropout
         return y.view(*heads, T, D), log_sums.view(*heads, -1, 1)

@@ -79,6 +79,7 @@ class KVCache:
         """Count T appended positions, once every layer has written its own."""
         for row in range(self.n_active):
             self.lengths[row] += T
+        assert max(self.lengths) <= self.capacity, "a window would have overwritten what it still shows"
 
     def keep_first(self, n_active: int) -> None:
         """Keep the first rows; the others become idle and hold nothing."""

@@ -11,7 +11,7 @@ from gptrilogy.models.gpt import GPT
 
 
 def attention_probabilities(model: GPT, ids: Tensor) -> list[Tensor]:
-    """The probabilities of every layer for one text, without dropout.
+    """The probabilities of every layer for one text; a model with dropout must be in `eval` mode.
 
     Shapes: ids (T,) or (1, T) -> n_layer x (H, T, T), fp32.
     Raises: PromptError where T is more than n_ctx.
