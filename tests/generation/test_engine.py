@@ -142,6 +142,43 @@ def test_samples_of_one_prompt_differ_and_seeds_repeat(model: GPT) -> None:
     assert decode(model, [Stream((1, 2), 8, WARM, seed=4, sample=j) for j in range(6)]) != first
 
 
+# Models whose layers see a part of their past.
+
+
+def test_sparse_models_decode_as_the_slow_obvious_way_does(sparse_model: GPT) -> None:
+    streams = mixed_streams(12, GREEDY)
+    slowly = [decode_slowly(sparse_model, stream.prompt, stream.max_tokens) for stream in streams]
+    assert decode(sparse_model, streams) == slowly
+
+
+def test_sparse_models_slide_past_the_context(sparse_model: GPT) -> None:
+    """Prompts of about a multiple of the band and the stride, each of which slides once or twice."""
+    prompts = [tuple(range(length)) for length in (5, 6, 20, 36, 37)]
+    ids = decode(sparse_model, [Stream(prompt, 40, GREEDY) for prompt in prompts])
+    assert ids == [decode_slowly(sparse_model, prompt, 40) for prompt in prompts]
+
+
+def test_scores_of_sparse_models_are_the_same_alone_and_in_company_to_the_bit(
+    sparse_model: GPT, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last stream outlives the context, so that a row starts again among others that go on."""
+    seen: dict[float, bytes] = {}
+
+    def noting(logits: Tensor, sampling: Sampling, uniform: float) -> int:
+        bits = logits.numpy().tobytes()
+        assert seen.setdefault(uniform, bits) == bits
+        return choose(logits, sampling, uniform)
+
+    def streams() -> list[Stream]:
+        return [*mixed_streams(20, WARM), Stream((7,) * 30, 30, WARM, seed=6)]
+
+    monkeypatch.setattr(engine_module, "choose", noting)
+    together = decode(sparse_model, streams())
+    n_scores = len(seen)
+    assert [decode(sparse_model, [stream])[0] for stream in streams()] == together
+    assert len(seen) == n_scores == sum(stream.max_tokens for stream in streams())
+
+
 # How a stream ends.
 
 

@@ -124,6 +124,15 @@ def test_a_score_has_the_same_bits_alone_in_company_and_in_any_order(name: str, 
     assert shuffled == [together[index] for index in order]
 
 
+def test_scores_of_sparse_models_are_those_of_whole_logits_in_any_company(sparse_model: GPT) -> None:
+    pairs = pairs_of(sparse_model, 40)
+    together = score_pairs(sparse_model, pairs)
+    expected = [score_reference(sparse_model, *pair) for pair in pairs]
+    assert [score.nats for score in together] == pytest.approx([score.nats for score in expected], abs=1e-4)
+    assert [score.greedy for score in together] == [score.greedy for score in expected]
+    assert [score_pairs(sparse_model, [pair])[0] for pair in pairs] == together
+
+
 def test_a_batch_size_keeps_bits_in_company_and_moves_them_little(aligned: GPT) -> None:
     pairs = pairs_of(aligned, 40)
     in_tens = score_pairs(aligned, pairs, batch_size=10)

@@ -2,10 +2,12 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from gptrilogy.models.attention import attend_reference, visible
-from gptrilogy.models.blocked_attention import blocked_attention
+from gptrilogy.models.blocked_attention import UNSEEN, Runs, blocked_attention, causal_runs, run_attention
 
 QKV = tuple[Tensor, Tensor, Tensor]
 
@@ -103,3 +105,91 @@ def test_dropout_changes_nothing_on_average() -> None:
     error = draws.mean(0) - attend_reference(q, k, v)[0]
     assert (error.abs() < 5 * draws.std(0) / math.sqrt(n)).all()
     assert draws.std(0).min() > 1e-3
+
+
+# Runs: any that neither begin nor end before the one above.
+
+
+@st.composite
+def some_runs(draw: st.DrawFn) -> tuple[Runs, int]:
+    """Runs of up to 40 queries over up to 90 keys, some of them empty, and the number of keys."""
+    T, S = draw(st.integers(1, 40)), draw(st.integers(1, 90))
+    keys = st.lists(st.integers(0, S), min_size=T, max_size=T)
+    first, stop = sorted(draw(keys)), sorted(draw(keys))
+    return Runs(torch.tensor(first), torch.tensor(stop)), S
+
+
+def reference_of_runs(q: Tensor, k: Tensor, v: Tensor, runs: Runs) -> tuple[Tensor, Tensor]:
+    """The formula and its log-sums over the keys of each run; NaN where there is none."""
+    j = torch.arange(k.shape[-2])
+    seen = (runs.first[:, None] <= j) & (j < runs.stop[:, None])
+    scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(~seen, -math.inf)
+    return scores.softmax(-1) @ v, scores.logsumexp(-1, keepdim=True)
+
+
+@settings(max_examples=80)
+@given(runs_of=some_runs(), block=st.integers(1, 50))
+def test_any_runs_equal_the_formula_and_their_log_sums_too(runs_of: tuple[Runs, int], block: int) -> None:
+    runs, S = runs_of
+    T = len(runs.stop)
+    q, _, _ = random_qkv(2, 3, T, 5)
+    _, k, v = random_qkv(2, 3, S, 5)
+    full = (runs.first < runs.stop)[:, None]  # (T, 1)
+    y, log_sums = run_attention(q, k, v, runs, block=block, joined=True)
+    expected, expected_sums = reference_of_runs(q, k, v, runs)
+    torch.testing.assert_close(y.where(full, 0.0), expected.where(full, 0.0), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(log_sums.where(full, 0.0), expected_sums.where(full, 0.0), rtol=1e-5, atol=1e-5)
+    assert (log_sums.masked_select(~full) <= UNSEEN / 2).all()
+
+    seen_only = torch.where(full, 1.0, 0.0)  # an empty run has no weight beside another part, and so no gradient
+    loss = ((y + 0.3 * log_sums.where(full, 0.0)) * seen_only).square().sum()
+    q_full, runs_full = q[:, :, full[:, 0]], Runs(runs.first[full[:, 0]], runs.stop[full[:, 0]])
+    y_full, sums_full = reference_of_runs(q_full, k, v, runs_full)
+    expected_loss = (y_full + 0.3 * sums_full).square().sum()
+    torch.testing.assert_close(
+        torch.autograd.grad(loss, (q, k, v)),
+        torch.autograd.grad(expected_loss, (q, k, v), materialize_grads=True, allow_unused=True),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+
+
+def test_a_block_in_which_no_query_has_a_key_gives_zeros_and_takes_no_gradient() -> None:
+    q, k, v = random_qkv(1, 2, 12, 3)
+    runs = Runs(torch.zeros(12, dtype=torch.long), torch.tensor([0] * 8 + [2] * 4))
+    y, log_sums = run_attention(q, k, v, runs, block=4, joined=True)
+    assert not y[:, :, :8].any()
+    assert (log_sums[:, :, :8] == UNSEEN).all()
+    dq, dk, dv = torch.autograd.grad(y.sum() + log_sums[:, :, 8:].sum(), (q, k, v))
+    assert not dq[:, :, :8].any()
+    assert not dk[:, :, 2:].any()
+    assert not dv[:, :, 2:].any()
+
+
+def test_a_query_without_keys_in_a_block_with_some_makes_nothing_infinite() -> None:
+    q, k, v = random_qkv(1, 2, 6, 3)
+    runs = Runs(torch.zeros(6, dtype=torch.long), torch.tensor([0, 0, 1, 1, 2, 2]))
+    y, log_sums = run_attention(q, k, v, runs, joined=True)
+    found = torch.autograd.grad(y.sum() + log_sums.sum(), (q, k, v))
+    assert all(x.isfinite().all() for x in (y, log_sums, *found))
+    assert (log_sums[:, :, :2] == UNSEEN).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_log_sums_are_made_when_asked_for_and_no_narrower_than_fp32(dtype: torch.dtype) -> None:
+    qkv = random_qkv(1, 2, 6, 3, dtype=dtype)
+    _, log_sums = run_attention(*qkv, causal_runs(6), joined=True)
+    assert log_sums.shape == (1, 2, 6, 1)
+    assert log_sums.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    assert run_attention(*qkv, causal_runs(6))[1].numel() == 0
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_the_backward_pass_of_the_log_sums_is_the_derivative(dropout: float) -> None:
+    qkv = random_qkv(1, 2, 6, 3, dtype=torch.float64)
+
+    def replayed(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        torch.manual_seed(7)
+        return run_attention(q, k, v, causal_runs(6, 3), dropout, 4, joined=True)
+
+    assert torch.autograd.gradcheck(replayed, qkv)

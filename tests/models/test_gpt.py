@@ -122,6 +122,72 @@ def scale(gradient: Tensor) -> float:
     return max(float(gradient.abs().max()), 1e-4)
 
 
+# GPT-Neo alternates as GPT-3 does: global layers, and local ones whose queries see `window_size` keys.
+
+
+def hf_gpt_neo(config: GPTConfig) -> nn.Module:
+    from transformers import GPTNeoConfig, GPTNeoForCausalLM
+
+    sizes: dict[str, Any] = {
+        "vocab_size": config.n_vocab,
+        "max_position_embeddings": config.n_ctx,
+        "hidden_size": config.n_embd,
+        "num_heads": config.n_head,
+        "num_layers": config.n_layer,
+        "attention_types": [[["global", "local"], config.n_layer // 2]],
+        "window_size": config.band_width,
+        "attn_implementation": "eager",
+    }
+    return GPTNeoForCausalLM(GPTNeoConfig(bos_token_id=0, eos_token_id=0, **sizes))
+
+
+def of_gpt_neo(tensors: Mapping[str, Tensor | None], n_layer: int, query_scale: float) -> dict[str, Tensor]:
+    """Tensors by our names; its q, k and v are three projections without biases, and its q is not scaled."""
+    named = {name.removeprefix("transformer."): tensor for name, tensor in tensors.items() if tensor is not None}
+    ours = {name.replace("attn.attention.out_proj", "attn.c_proj"): x for name, x in named.items()}
+    for layer in range(n_layer):
+        prefix = f"h.{layer}.attn."
+        q, k, v = (ours.pop(f"{prefix}attention.{which}_proj.weight") for which in "qkv")
+        ours[f"{prefix}c_attn.weight"] = torch.cat([q * query_scale, k, v])
+        ours[f"{prefix}c_attn.bias"] = torch.zeros(3 * len(q))
+    return ours
+
+
+@pytest.mark.parametrize(
+    ("n_head", "n_layer", "n_ctx", "window"), [(3, 2, 20, 5), (3, 4, 40, 7), (1, 2, 30, 1), (3, 2, 20, 19)]
+)
+def test_alternating_dense_and_banded_layers_equal_gpt_neo(n_head: int, n_layer: int, n_ctx: int, window: int) -> None:
+    config = GPTConfig(n_vocab=50, n_ctx=n_ctx, n_embd=12, n_head=n_head, n_layer=n_layer).replace(
+        attention="dense,banded", band_width=window
+    )
+    torch.manual_seed(0)
+    theirs = hf_gpt_neo(config).eval()
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.1)
+    root_d = (config.n_embd // n_head) ** 0.5
+    ours = GPT(config).eval()
+    ours.load_state_dict(of_gpt_neo(dict(theirs.named_parameters()), n_layer, root_d))
+
+    ids = torch.randint(config.n_vocab, (3, n_ctx))
+    upstream = torch.randn(3, n_ctx, config.n_vocab)
+    our_logits, their_logits = ours(ids), theirs(ids).logits
+    torch.testing.assert_close(our_logits, their_logits, rtol=0, atol=1e-5)
+
+    (our_logits * upstream).mean().backward()
+    (their_logits * upstream).mean().backward()
+    gradients = {name: parameter.grad for name, parameter in theirs.named_parameters()}
+    their_gradients = of_gpt_neo(gradients, n_layer, 1 / root_d)  # of a weight root_d as large
+    for name, parameter in ours.named_parameters():
+        if not name.endswith("c_attn.bias"):  # which theirs lacks
+            expected = their_gradients[name]
+            torch.testing.assert_close(parameter.grad, expected, rtol=1e-4, atol=1e-4 * scale(expected))
+
+    one_key_more = GPT(config.replace(band_width=window + 1)).eval()
+    one_key_more.load_state_dict(ours.state_dict())
+    assert (one_key_more(ids) - their_logits).abs().max() > 1e-3  # the comparison would show a window off by one
+
+
 # Structure.
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 ALIGN = 64  # keys
-UNSEEN = -1e30  # a score that no key has; finite, so that a query with no key at all makes no NaN
+UNSEEN = -1e30  # a score that no key has; finite in fp32 and bf16, so that a query with no key at all makes no NaN
 
 
 class Runs(NamedTuple):
@@ -53,7 +53,7 @@ def run_attention(
     """Attention of each query to its run of keys; if `joined`, also the log of its softmax's denominator.
 
     By these logs parts of one softmax are put together. A query without keys has about `UNSEEN` there, so that beside
-    any other part it weighs nothing.
+    any other part it weighs nothing; alone, its result means nothing.
 
     Shapes: q (B, H, T, D), k, v (B, H, S, D) -> (B, H, T, D), (B, H, T, 1) in fp32 or better.
     """
@@ -102,20 +102,21 @@ class _RunAttention(torch.autograd.Function):
         exact = torch.promote_types(q.dtype, torch.float32)
         dq, dk, dv = torch.zeros_like(q), torch.zeros_like(k, dtype=exact), torch.zeros_like(v, dtype=exact)
         tensors = iter(kept)
-        for part, keys, _ in _blocks(ctx.runs, ctx.block, q):
-            here, k_here, P = dy[:, part].contiguous(), k[:, keys].contiguous(), next(tensors)
-            dP = here @ v[:, keys].contiguous().mT  # (BH, block, keys)
-            dropped = P
-            if ctx.dropout:
-                keep = next(tensors)
-                dP.mul_(keep)
-                dropped = P * keep
-            dv[:, keys] += dropped.mT @ here
-            dS: Tensor = torch.ops.aten._softmax_backward_data(dP, P, -1, P.dtype)  # the formula, in one pass
-            if d_log_sums.shape[1]:
-                dS.addcmul_(P, d_log_sums[:, part].to(P.dtype))
-            dq[:, part] = dS @ k_here
-            dk[:, keys] += dS.mT @ q[:, part].contiguous()
+        with torch.autocast(q.device.type, enabled=False):
+            for part, keys, _ in _blocks(ctx.runs, ctx.block, q):
+                here, k_here, P = dy[:, part].contiguous(), k[:, keys].contiguous(), next(tensors)
+                dP = here @ v[:, keys].contiguous().mT  # (BH, block, keys)
+                dropped = P
+                if ctx.dropout:
+                    keep = next(tensors)
+                    dP.mul_(keep)
+                    dropped = P * keep
+                dv[:, keys] += dropped.mT @ here
+                dS: Tensor = torch.ops.aten._softmax_backward_data(dP, P, -1, P.dtype)  # the formula, in one pass
+                if d_log_sums.shape[1]:
+                    dS.addcmul_(P, d_log_sums[:, part].to(P.dtype))
+                dq[:, part] = dS @ k_here
+                dk[:, keys] += dS.mT @ q[:, part].contiguous()
         dq.div_(math.sqrt(D))
         return *(x.to(q.dtype).view(*heads, -1, D) for x in (dq, dk, dv)), None, None, None, None
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
-from gptrilogy.models.patterns import Pattern
+from gptrilogy.models.patterns import Fixed, Pattern
 
 
 def flex(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, attention: Any = flex_attention) -> Tensor:
@@ -32,7 +32,8 @@ def _block_mask(pattern: Pattern, n_head: int, T: int, device: torch.device) -> 
     def seen(_batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         return pattern.sees(query, key, head)
 
-    return create_block_mask(seen, None, n_head, T, T, device=str(device))
+    heads = n_head if isinstance(pattern, Fixed) else None  # the others show every head the same
+    return create_block_mask(seen, None, heads, T, T, device=str(device))
 
 
 @lru_cache(maxsize=1)

@@ -127,6 +127,7 @@ class Fixed:
     j // l = i // l, or j mod l in [l - (s + 1) c, l - s c) with s = head mod sub_blocks: head 0 reads the last c keys
     of each block, head 1 the c before them, and so on, as the paper prefers to having all heads read the same. It
     prints j mod l in {l - c, ..., l}, whose last is never a remainder: c keys are meant, l - c to l - 1, not c + 1.
+    The layer is valid by head 0: the keys behind another head's sub-block are not passed on by that head.
 
     Source: SP §4.3; the merged head of its eq. 7.
 
@@ -200,7 +201,7 @@ def tiled(names: Sequence[str], sizes: Sizes, n_layer: int) -> list[Pattern]:
 def unknown_pattern(names: Sequence[str]) -> str | None:
     """A remedy for the first name that is none."""
     odd = next((name for name in names if name not in PATTERNS), None)
-    return None if odd is None else f"unknown attention pattern {odd}: {suggest(odd, PATTERNS)}"
+    return None if odd is None else f"unknown attention pattern {odd or repr(odd)}: {suggest(odd, PATTERNS)}"
 
 
 @lru_cache(maxsize=256)
