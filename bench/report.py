@@ -42,17 +42,13 @@ class Report:
 
     def tables(self) -> str:
         """The claims, then the figures of every contender, in Markdown that also reads as it is."""
-        claims = [(r.what, r.ours, r.peer, r.ratio, r.target, VERDICTS[r.met]) for r in self.rows()]
-        parts = [_table(HEADING, claims)]
+        parts = [claims_table(self.rows())]
         if self.training:
-            parts.append(_table(CONTENDERS_HEADING, [line for m in self.training for line in contender_lines(m)]))
+            parts.append(table(CONTENDERS_HEADING, [line for m in self.training for line in contender_lines(m)]))
         return "\n\n".join(parts)
 
     def verdict(self) -> str:
-        promised = [row for row in self.rows() if row.met is not None]
-        missed = [f"{row.what} ({row.peer or row.target})" for row in promised if not row.met]
-        text = f"{len(promised) - len(missed)} of {len(promised)} targets met"
-        return f"{text}; missed: {'; '.join(missed)}" if missed else text
+        return verdict(self.rows())
 
     def save(self, folder: Path, log: Sequence[str]) -> None:
         """Write README.md, results.json with every raw sample, and log.txt."""
@@ -95,7 +91,21 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _table(heading: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def claims_table(rows: Sequence[Row]) -> str:
+    """Each claim with both figures and whether it was met."""
+    return table(HEADING, [(r.what, r.ours, r.peer, r.ratio, r.target, VERDICTS[r.met]) for r in rows])
+
+
+def verdict(rows: Sequence[Row]) -> str:
+    """How many claims were met, and by name those that were not."""
+    promised = [row for row in rows if row.met is not None]
+    missed = [f"{row.what} ({row.peer or row.target})" for row in promised if not row.met]
+    text = f"{len(promised) - len(missed)} of {len(promised)} targets met"
+    return f"{text}; missed: {'; '.join(missed)}" if missed else text
+
+
+def table(heading: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Markdown that also reads as it is."""
     widths = [max(len(cell) for cell in column) for column in zip(heading, *lines, strict=True)]
     cells = [heading, ["-" * width for width in widths], *lines]
     return "\n".join(
