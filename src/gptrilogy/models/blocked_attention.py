@@ -48,7 +48,7 @@ def blocked_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0, blo
 
 
 def run_attention(
-    q: Tensor, k: Tensor, v: Tensor, runs: Runs, dropout: float = 0.0, block: int = 128, *, joined: bool = False
+    q: Tensor, k: Tensor, v: Tensor, runs: Runs, dropout: float = 0.0, block: int | None = None, *, joined: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Attention of each query to its run of keys; if `joined`, also the log of its softmax's denominator.
 
@@ -57,15 +57,15 @@ def run_attention(
 
     Shapes: q (B, H, T, D), k, v (B, H, S, D) -> (B, H, T, D), (B, H, T, 1) in fp32 or better.
     """
-    return cast("tuple[Tensor, Tensor]", _RunAttention.apply(q, k, v, runs, dropout, block, joined))
+    size = block or (128 if q.dtype == torch.bfloat16 else 64)  # so that a dozen heads' scores stay in the cache
+    return cast("tuple[Tensor, Tensor]", _RunAttention.apply(q, k, v, runs, dropout, size, joined))
 
 
 class _RunAttention(torch.autograd.Function):
     """Keeps each block's probabilities P for the backward pass.
 
     With y = P v: dP = dy v^T, and softmax gives dS = P * (dP - rowsum(P * dP)). The gradient of the log-sum for a score
-    is P too. A key's gradient is a sum over blocks of queries, kept in fp32 or better. Blocks are made contiguous
-    before they are multiplied: in bf16 every product would copy them otherwise.
+    is P too. A key's gradient is a sum over blocks of queries, kept in fp32 or better.
     """
 
     @staticmethod
@@ -73,22 +73,22 @@ class _RunAttention(torch.autograd.Function):
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, runs: Runs, dropout: float, block: int, joined: bool
     ) -> tuple[Tensor, Tensor]:
         *heads, T, D = q.shape
-        q, k, v = (x.reshape(-1, *x.shape[-2:]) for x in (q / math.sqrt(D), k, v))  # one matrix a head
-        y = torch.zeros_like(q)
+        n = math.prod(heads)
+        y = q.new_zeros(n, T, D)
         exact = torch.promote_types(q.dtype, torch.float32)
-        log_sums = q.new_full((len(q), T if joined else 0, 1), UNSEEN, dtype=exact)
+        log_sums = q.new_full((n, T if joined else 0, 1), UNSEEN, dtype=exact)
         learning = any(ctx.needs_input_grad)
         kept: list[Tensor] = []
         with torch.autocast(q.device.type, enabled=False):
             for part, keys, mask in _blocks(runs, block, q):
-                scores = q[:, part].contiguous() @ k[:, keys].contiguous().mT  # (BH, block, keys)
+                scores = (_of(q, part) / math.sqrt(D)) @ _of(k, keys).mT  # (BH, block, keys)
                 P = scores.add_(mask).softmax(-1)
                 if joined:  # the largest probability is exp(largest score - log-sum)
                     log_sums[:, part] = scores.amax(-1, True).to(exact) - P.amax(-1, True).to(exact).log()
                 keep = torch.empty_like(P).bernoulli_(1 - dropout).div_(1 - dropout) if dropout else None
                 if learning:
                     kept += [P] if keep is None else [P, keep]
-                y[:, part] = (P if keep is None else P * keep) @ v[:, keys]
+                y[:, part] = (P if keep is None else P * keep) @ _of(v, keys)
         ctx.save_for_backward(q, k, v, *kept)
         ctx.runs, ctx.block, ctx.dropout = runs, block, dropout
         return y.view(*heads, T, D), log_sums.view(*heads, -1, 1)
@@ -97,15 +97,16 @@ class _RunAttention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         q, k, v, *kept = cast("tuple[Tensor, ...]", ctx.saved_tensors)
-        heads, D = grad_outputs[0].shape[:-2], q.shape[-1]
-        dy, d_log_sums = (x.reshape(len(q), -1, x.shape[-1]) for x in grad_outputs)
+        *heads, T, D = q.shape
+        n, S = math.prod(heads), k.shape[-2]
+        dy, d_log_sums = grad_outputs
         exact = torch.promote_types(q.dtype, torch.float32)
-        dq, dk, dv = torch.zeros_like(q), torch.zeros_like(k, dtype=exact), torch.zeros_like(v, dtype=exact)
+        dq, dk, dv = q.new_zeros(n, T, D), q.new_zeros(n, S, D, dtype=exact), q.new_zeros(n, S, D, dtype=exact)
         tensors = iter(kept)
         with torch.autocast(q.device.type, enabled=False):
             for part, keys, _ in _blocks(ctx.runs, ctx.block, q):
-                here, k_here, P = dy[:, part].contiguous(), k[:, keys].contiguous(), next(tensors)
-                dP = here @ v[:, keys].contiguous().mT  # (BH, block, keys)
+                here, P = _of(dy, part), next(tensors)
+                dP = here @ _of(v, keys).mT  # (BH, block, keys)
                 dropped = P
                 if ctx.dropout:
                     keep = next(tensors)
@@ -113,12 +114,20 @@ class _RunAttention(torch.autograd.Function):
                     dropped = P * keep
                 dv[:, keys] += dropped.mT @ here
                 dS: Tensor = torch.ops.aten._softmax_backward_data(dP, P, -1, P.dtype)  # the formula, in one pass
-                if d_log_sums.shape[1]:
-                    dS.addcmul_(P, d_log_sums[:, part].to(P.dtype))
-                dq[:, part] = dS @ k_here
-                dk[:, keys] += dS.mT @ q[:, part].contiguous()
-        dq.div_(math.sqrt(D))
+                if d_log_sums.shape[-2]:
+                    dS.addcmul_(P, _of(d_log_sums, part).to(P.dtype))
+                dq[:, part] = (dS @ _of(k, keys)).div_(math.sqrt(D))
+                dk[:, keys] += dS.mT @ (_of(q, part) / math.sqrt(D))
         return *(x.to(q.dtype).view(*heads, -1, D) for x in (dq, dk, dv)), None, None, None, None
+
+
+def _of(x: Tensor, part: slice) -> Tensor:
+    """Some positions of every head; in bf16 contiguous, or every product would make its own copy.
+
+    Shapes: x (B, H, T, D) -> (BH, part, D).
+    """
+    here = x[..., part, :].reshape(-1, part.stop - part.start, x.shape[-1])
+    return here.contiguous() if x.dtype == torch.bfloat16 else here
 
 
 def _blocks(runs: Runs, size: int, like: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
