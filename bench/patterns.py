@@ -5,20 +5,19 @@ order; a pattern that makes steps cheaper gets more of them into its time. Resul
 """
 
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from cyclopts import App
 
-from bench.report import environment, table
+from bench.record import Log, facts, write_record
+from bench.report import table
 from gptrilogy.config import parse
 from gptrilogy.demo import find_speeches
 from gptrilogy.models.config import GPTConfig
@@ -66,25 +65,23 @@ def bench(*, budget: str = "180s", seeds: int = 3, record: Path | None = None) -
         seeds: runs of each pattern.
         record: write README.md, results.json, log.txt and patterns.png into this folder.
     """
-    log: list[str] = []
-
-    def say(line: str) -> None:
-        log.append(line)
-        print(line, file=sys.stderr, flush=True)
-
-    say(f"load average before: {os.getloadavg()[0]:.2f}; other work on this machine blurs every figure")
+    log = Log()
+    log.say_load()
     found: list[Trained] = []
     for seed in range(seeds):
         for pattern in PATTERNS:  # in turn, so that a slow hour of the machine falls on all
             run = train(pattern, seed, budget)
-            say(
+            log.say(
                 f"seed {seed}, {pattern}: {run.bits_per_byte:.4f} bits a byte after {run.tokens / 1e6:.2f}M tokens, "
                 f"{run.seconds:.0f} s"
             )
             found.append(run)
-    print(tables(found))
+    print(page(found))
     if record:
-        save(record, found, log, f"python -m bench.patterns --budget {budget} --seeds {seeds} --record DIR")
+        command = f"python -m bench.patterns --budget {budget} --seeds {seeds} --record DIR"
+        title = "Attention patterns, trained for the same time"
+        write_record(record, title, page(found), facts(command, seeds), numbers(found), log.lines)
+        draw(found, record / "patterns.png")
 
 
 def train(pattern: str, seed: int, budget: str) -> Trained:
@@ -126,22 +123,17 @@ def tables(found: list[Trained]) -> str:
     return table(("attention", "bits a byte", "each seed", "against dense, by seed", "tokens in the time"), lines)
 
 
-def save(folder: Path, found: list[Trained], log: list[str], command: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+def page(found: list[Trained]) -> str:
+    """Everything a reader needs, in Markdown that also reads as it is."""
     n = len({run.seed for run in found})
-    facts: dict[str, Any] = {"command": command, "date": f"{datetime.now(UTC):%Y-%m-%d}", "n": n, **environment()}
-    lines = "\n".join(f"- {name}: {value}" for name, value in facts.items())
     (parameters,) = {run.parameters for run in found}  # equal, or this is no comparison
     method = METHOD.format(n=n, parameters=parameters, sizes=_spelled(SIZES), training=_spelled(TRAINING))
-    shape = "\n".join(f"- {pattern}: {_spelled(flags)}" for pattern, flags in PATTERNS.items())
-    page = (
-        f"# Attention patterns, trained for the same time\n\n![Held-out bits a byte](patterns.png)\n\n{tables(found)}\n"
-    )
-    (folder / "README.md").write_text(f"{page}\n{method}\n\n{shape}\n\n{lines}\n", encoding="utf-8")
-    numbers = facts | {"runs": [asdict(run) for run in found]}
-    (folder / "results.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
-    (folder / "log.txt").write_text("\n".join([*log, tables(found), ""]), encoding="utf-8")
-    draw(found, folder / "patterns.png")
+    shapes = "\n".join(f"- {pattern}: {_spelled(flags)}" for pattern, flags in PATTERNS.items())
+    return f"![Held-out bits a byte](patterns.png)\n\n{tables(found)}\n\n{method}\n\n{shapes}"
+
+
+def numbers(found: list[Trained]) -> dict[str, Any]:
+    return {"sizes": SIZES, "training": TRAINING, "patterns": PATTERNS, "runs": [asdict(run) for run in found]}
 
 
 def draw(found: list[Trained], picture: Path) -> None:

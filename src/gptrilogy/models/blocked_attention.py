@@ -7,7 +7,7 @@ CPU's matrix unit. `attention.attend_reference` is the plain formula it equals.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -73,16 +73,17 @@ class _RunAttention(torch.autograd.Function):
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, runs: Runs, dropout: float, block: int, joined: bool
     ) -> tuple[Tensor, Tensor]:
         *heads, T, D = q.shape
-        n = math.prod(heads)
-        y = q.new_zeros(n, T, D)
+        q, k, v = (x.reshape(-1, *x.shape[-2:]) for x in (q, k, v))  # one matrix a head
+        y = q.new_zeros(q.shape)
         exact = torch.promote_types(q.dtype, torch.float32)
-        log_sums = q.new_full((n, T if joined else 0, 1), UNSEEN, dtype=exact)
+        log_sums = q.new_full((len(y), T if joined else 0, 1), UNSEEN, dtype=exact)
         learning = any(ctx.needs_input_grad)
         kept: list[Tensor] = []
+        scratch = _Scratch(q)
         with torch.autocast(q.device.type, enabled=False):
             for part, keys, mask in _blocks(runs, block, q):
-                scores = (_of(q, part) / math.sqrt(D)) @ _of(k, keys).mT  # (BH, block, keys)
-                P = scores.add_(mask).softmax(-1)
+                scores = scratch.product(_of(q, part) / math.sqrt(D), _of(k, keys).mT).add_(mask)  # (BH, block, keys)
+                P = scores.softmax(-1)
                 if joined:  # the largest probability is exp(largest score - log-sum)
                     log_sums[:, part] = scores.amax(-1, True).to(exact) - P.amax(-1, True).to(exact).log()
                 keep = torch.empty_like(P).bernoulli_(1 - dropout).div_(1 - dropout) if dropout else None
@@ -97,37 +98,53 @@ class _RunAttention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         q, k, v, *kept = cast("tuple[Tensor, ...]", ctx.saved_tensors)
-        *heads, T, D = q.shape
-        n, S = math.prod(heads), k.shape[-2]
-        dy, d_log_sums = grad_outputs
+        heads, D = grad_outputs[0].shape[:-2], q.shape[-1]
+        dy, d_log_sums = (x.reshape(len(q), -1, x.shape[-1]) for x in grad_outputs)
         exact = torch.promote_types(q.dtype, torch.float32)
-        dq, dk, dv = q.new_zeros(n, T, D), q.new_zeros(n, S, D, dtype=exact), q.new_zeros(n, S, D, dtype=exact)
+        dq, dk, dv = q.new_zeros(q.shape), k.new_zeros(k.shape, dtype=exact), v.new_zeros(v.shape, dtype=exact)
         tensors = iter(kept)
+        dP_scratch, dS_scratch = _Scratch(q), _Scratch(q)
         with torch.autocast(q.device.type, enabled=False):
             for part, keys, _ in _blocks(ctx.runs, ctx.block, q):
-                here, P = _of(dy, part), next(tensors)
-                dP = here @ _of(v, keys).mT  # (BH, block, keys)
+                P, dy_here = next(tensors), _of(dy, part)
+                dP = dP_scratch.product(dy_here, _of(v, keys).mT)  # (BH, block, keys)
                 dropped = P
                 if ctx.dropout:
                     keep = next(tensors)
                     dP.mul_(keep)
                     dropped = P * keep
-                dv[:, keys] += dropped.mT @ here
-                dS: Tensor = torch.ops.aten._softmax_backward_data(dP, P, -1, P.dtype)  # the formula, in one pass
-                if d_log_sums.shape[-2]:
-                    dS.addcmul_(P, _of(d_log_sums, part).to(P.dtype))
+                dv[:, keys] += dropped.mT @ dy_here
+                dS = dS_scratch(P.shape)
+                torch.ops.aten._softmax_backward_data.out(dP, P, -1, P.dtype, grad_input=dS)  # the formula, in one pass
+                if d_log_sums.shape[1]:
+                    dS.addcmul_(P, d_log_sums[:, part].to(P.dtype))
                 dq[:, part] = (dS @ _of(k, keys)).div_(math.sqrt(D))
                 dk[:, keys] += dS.mT @ (_of(q, part) / math.sqrt(D))
         return *(x.to(q.dtype).view(*heads, -1, D) for x in (dq, dk, dv)), None, None, None, None
 
 
+class _Scratch:
+    """Memory for one block's matrix, used again by the next: to touch new memory takes longer than to compute."""
+
+    def __init__(self, like: Tensor) -> None:
+        self._memory = like.new_empty(0)
+
+    def __call__(self, shape: Sequence[int]) -> Tensor:
+        n = math.prod(shape)
+        if len(self._memory) < n:
+            self._memory = self._memory.new_empty(n)
+        return self._memory[:n].view(*shape)
+
+    def product(self, a: Tensor, b: Tensor) -> Tensor:
+        return torch.bmm(a, b, out=self((*a.shape[:-1], b.shape[-1])))
+
+
 def _of(x: Tensor, part: slice) -> Tensor:
     """Some positions of every head; in bf16 contiguous, or every product would make its own copy.
 
-    Shapes: x (B, H, T, D) -> (BH, part, D).
+    Shapes: x (BH, T, D) -> (BH, part, D).
     """
-    here = x[..., part, :].reshape(-1, part.stop - part.start, x.shape[-1])
-    return here.contiguous() if x.dtype == torch.bfloat16 else here
+    return x[:, part].contiguous() if x.dtype == torch.bfloat16 else x[:, part]
 
 
 def _blocks(runs: Runs, size: int, like: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
@@ -135,14 +152,18 @@ def _blocks(runs: Runs, size: int, like: Tensor) -> Iterator[tuple[slice, slice,
 
     The keys begin at a multiple of `ALIGN`: odd lengths cost the matrix unit a third of its speed.
     """
-    before, mask = None, None
-    for start in range(0, len(runs.stop), size):
-        part = slice(start, min(start + size, len(runs.stop)))
-        first, stop = int(runs.first[start]) // ALIGN * ALIGN, int(runs.stop[part.stop - 1])
-        if int(runs.first[start]) >= stop:
+    first: list[int] = runs.first.tolist()  # numbers, since small tensors would cost as much as a product
+    stop: list[int] = runs.stop.tolist()
+    before: list[tuple[int, int]] = []
+    mask = like.new_empty(0)
+    for start in range(0, len(stop), size):
+        part = slice(start, min(start + size, len(stop)))
+        end = stop[part.stop - 1]
+        if first[start] >= end:
             continue
-        now = torch.stack([runs.first[part] - first, runs.stop[part] - first], -1)  # (block, 2)
-        if mask is None or before is None or not torch.equal(now, before):
-            j = torch.arange(stop - first)
-            before, mask = now, torch.where((now[:, :1] <= j) & (j < now[:, 1:]), 0.0, UNSEEN).to(like)
-        yield part, slice(first, stop), mask
+        begin = first[start] // ALIGN * ALIGN
+        seen = [(low - begin, high - begin) for low, high in zip(first[part], stop[part], strict=True)]
+        if seen != before:  # as at the text's beginning; later blocks of a band are all alike
+            edges, j = torch.tensor(seen), torch.arange(end - begin)  # (block, 2), (keys,)
+            before, mask = seen, torch.where((edges[:, :1] <= j) & (j < edges[:, 1:]), 0.0, UNSEEN).to(like)
+        yield part, slice(begin, end), mask
