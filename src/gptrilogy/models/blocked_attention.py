@@ -152,8 +152,7 @@ def _blocks(runs: Runs, size: int, like: Tensor) -> Iterator[tuple[slice, slice,
 
     The keys begin at a multiple of `ALIGN`: odd lengths cost the matrix unit a third of its speed.
     """
-    first: list[int] = runs.first.tolist()  # numbers, since small tensors would cost as much as a product
-    stop: list[int] = runs.stop.tolist()
+    first, stop = (cast("list[int]", x.tolist()) for x in runs)  # small tensors would cost as much as a product
     before: list[tuple[int, int]] = []
     mask = like.new_empty(0)
     for start in range(0, len(stop), size):
