@@ -54,7 +54,14 @@ def attention(
     if record:
         command = f"python -m bench.attention --lengths {','.join(map(str, lengths))} --repeats {repeats} --record DIR"
         title = "Attention: time and memory against context"
-        write_record(record, title, found.page(), facts(command, repeats), found.numbers(), log.lines)
+        write_record(
+            record,
+            title,
+            f"![{title}](attention.png)\n\n{found.page()}",
+            facts(command, repeats),
+            found.numbers(),
+            log.lines,
+        )
         if not draw(found.panels(), record / "attention.png", "tokens of context"):
             log.say("no picture: matplotlib is not installed; pip install 'gptrilogy[plot]'")
 

@@ -130,7 +130,14 @@ def decoding(
         numbers = ",".join(map(str, contexts))
         command = f"python -m bench.decoding --contexts {numbers} --tokens {tokens} --rows {rows} --record DIR"
         title = "Decoding: time of a token and size of the cache against context"
-        write_record(record, title, found.page(), facts(command, tokens), found.numbers(), log.lines)
+        write_record(
+            record,
+            title,
+            f"![{title}](decoding.png)\n\n{found.page()}",
+            facts(command, tokens),
+            found.numbers(),
+            log.lines,
+        )
         if not draw([found.panels()], record / "decoding.png", "tokens of context"):
             log.say("no picture: matplotlib is not installed; pip install 'gptrilogy[plot]'")
 
