@@ -77,34 +77,30 @@ def attend_cached(q: Tensor, k: Tensor, v: Tensor, cache: LayerCache) -> Tensor:
     Shapes: q, k, v (B, H, T, D) for the T newest tokens -> (B, H, T, D).
     """
     y = torch.zeros_like(q)
-    for row, held in enumerate(cache.lengths):
-        new = q[row : row + 1], k[row : row + 1], v[row : row + 1]
+    for row in range(len(cache.lengths)):
+        if q.shape[-2] > 1:  # before it is appended: a window would then have lost what the first of them see
+            y[row] = _several(q[row], k[row], v[row], cache, row)
+        cache.append(row, k[row], v[row])
         if q.shape[-2] == 1:
-            cache.append(row, k[row], v[row])
             y[row] = _newest(q[row], cache.newest(row))
-        elif held == 0:
-            y[row] = attend(*new, cache.pattern)[0]
-            cache.append(row, k[row], v[row])
-        else:
-            y[row] = _continued(q[row], k[row], v[row], cache, row)
-            cache.append(row, k[row], v[row])
     return y
 
 
 def _newest(q: Tensor, parts: list[tuple[Tensor, Tensor]]) -> Tensor:
     """One query, all of whose keys are given, in one or two parts of (H, S, D); -> (H, 1, D)."""
     scores = torch.cat([q @ keys.mT for keys, _ in parts], -1) / math.sqrt(q.shape[-1])  # (H, 1, S)
-    P = scores.softmax(-1)
-    y, start = torch.zeros_like(q), 0
-    for _, values in parts:
-        stop = start + values.shape[1]
-        y += P[..., start:stop] @ values
-        start = stop
-    return y
+    shares = scores.softmax(-1).split_with_sizes([keys.shape[1] for keys, _ in parts], -1)
+    first, *others = (P @ values for P, (_, values) in zip(shares, parts, strict=True))
+    return sum(others, first)
 
 
-def _continued(q: Tensor, k: Tensor, v: Tensor, cache: LayerCache, row: int) -> Tensor:
-    """Several queries after some that a cache holds, (H, T, D); it has all they see, and a mask says what that is."""
+def _several(q: Tensor, k: Tensor, v: Tensor, cache: LayerCache, row: int) -> Tensor:
+    """Several queries after those that a cache holds, if any; it has all they see, and a mask says what that is.
+
+    Shapes: q, k, v (H, T, D) -> (H, T, D).
+    """
+    if cache.lengths[row] == 0:
+        return attend(q[None], k[None], v[None], cache.pattern)[0]
     H, T, D = q.shape
     keys, values, positions = cache.held(row)  # 2 x (H, S, D), (H or 1, S)
     queries = cache.lengths[row] + torch.arange(T, device=q.device)

@@ -3,7 +3,7 @@
 Positions count from 0. `sees` is the definition, and takes numbers or tensors alike: the fast kernels, the caches, the
 pictures and the masks of FlexAttention are all held against it. The Sparse Transformer calls a pattern valid if every
 key reaches every later query in p + 1 positions, that is p layers; strided and fixed are (p = 2), banded alone is not:
-n keys back take n / (band_width - 1) layers, which is why GPT-3 alternates it with dense ones.
+n keys back take n / (band_width - 1) layers. Beside a dense layer, as in GPT-3, it needs no more than that one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
