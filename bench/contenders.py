@@ -20,10 +20,11 @@ from gptrilogy.data.loader import Loader
 from gptrilogy.data.tokens import Tokens
 from gptrilogy.models import GPT
 from gptrilogy.training.config import RunConfig, TrainConfig
-from gptrilogy.training.pretrain import accumulate_gradients, update
+from gptrilogy.training.loop import update
+from gptrilogy.training.pretrain import accumulate_gradients
 from gptrilogy.training.resolve import micro_batch_size
 from gptrilogy.training.signals import StopRequest
-from gptrilogy.training.state import TrainState
+from gptrilogy.training.state import fresh_state
 
 SEED = 0
 BATCHES_AN_EPOCH = 64
@@ -43,7 +44,7 @@ def _ours(case: Case, *, precision: Literal["fp32", "bf16"]) -> Contender:
     train = TRAIN.replace(batch_size=case.batch_size, precision=precision)
     config = RunConfig(seed=SEED, model=case.model, train=train)
     train = train.replace(micro_batch_size=micro_batch_size(config))
-    state = TrainState.fresh(config, CPU)
+    state = fresh_state(config, CPU)
     loader, no_stop = _loader(case), StopRequest()
 
     def step() -> float:
@@ -120,7 +121,7 @@ def _adamw(model: nn.Module, *, fused: bool | None = None) -> torch.optim.AdamW:
 
 
 def _weights(case: Case) -> dict[str, Tensor]:
-    """What `TrainState.fresh` draws from the same seed."""
+    """What `fresh_state` draws from the same seed."""
     return GPT(case.model, torch.Generator().manual_seed(SEED)).state_dict()
 
 

@@ -127,15 +127,20 @@ def set_aside(folder: Path) -> None:
 
 
 def best(checkpoints: Path) -> Path | None:
-    """The checkpoint of least validation loss; where none was validated, the last. Without a manifest it is none."""
-    losses: dict[Path, float | None] = {}
+    """The checkpoint of highest validation score, or of least validation loss; where none was validated, the last.
+
+    Among equals it is the first. One without a manifest is none.
+    """
+    faults: dict[Path, float | None] = {}
     for folder in checkpoint_folders(checkpoints):
         with suppress(CheckpointError):
-            losses[folder] = manifest(folder).get("valid_loss_nats")
-    validated = [(loss, folder) for folder, loss in losses.items() if loss is not None]
+            summary = manifest(folder)
+            score = summary.get("valid_score")
+            faults[folder] = summary.get("valid_loss_nats") if score is None else -score
+    validated = [(fault, folder) for folder, fault in faults.items() if fault is not None]
     if validated:
         return min(validated)[1]
-    return max(losses, default=None)
+    return max(faults, default=None)
 
 
 def prune(checkpoints: Path, *, keep_last: int = 2) -> None:

@@ -19,8 +19,9 @@ from gptrilogy.data.shards import PackedData, open_shards
 from gptrilogy.models.gpt import GPT
 from gptrilogy.runs import Row, Run, read_metrics
 from gptrilogy.training.config import RunConfig
+from gptrilogy.training.loop import Outcome
 from gptrilogy.training.preparation import prepare, survey
-from gptrilogy.training.pretrain import Outcome, pretrain
+from gptrilogy.training.pretrain import pretrain
 from gptrilogy.training.progress import ConsoleReporter
 from gptrilogy.training.resolve import resolve
 from gptrilogy.training.signals import StopRequest

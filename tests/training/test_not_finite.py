@@ -13,8 +13,8 @@ from gptrilogy.checkpoints import checkpoint_folders
 from gptrilogy.errors import DivergedError
 from gptrilogy.models.gpt import GPT
 from gptrilogy.runs import Row, Run, read_metrics
-from gptrilogy.training import pretrain as loop
-from gptrilogy.training.pretrain import Outcome
+from gptrilogy.training import loop, pretrain
+from gptrilogy.training.loop import Outcome
 from gptrilogy.training.state import TrainState
 
 Spoil = Callable[[str, set[int]], None]
@@ -25,11 +25,11 @@ def spoil(monkeypatch: pytest.MonkeyPatch) -> Spoil:
     """Make the loss or the gradient of some steps infinite or no number."""
 
     def spoil(how: str, steps: set[int]) -> None:
-        accumulate, update = loop.accumulate_gradients, loop.update
+        accumulate, update = pretrain.accumulate_gradients, loop.update
         loss = GPT.loss
         spoilt = False
 
-        def accumulated(state: TrainState, *others: Any) -> float | None:
+        def accumulated(state: TrainState[GPT], *others: Any) -> float | None:
             nonlocal spoilt
             spoilt = how == "loss" and state.step + 1 in steps
             return accumulate(state, *others)
@@ -37,14 +37,14 @@ def spoil(monkeypatch: pytest.MonkeyPatch) -> Spoil:
         def lost(self: GPT, ids: Tensor) -> Tensor:
             return loss(self, ids) * math.nan if spoilt else loss(self, ids)
 
-        def updated(state: TrainState, *others: Any) -> tuple[bool, float]:
+        def updated(state: TrainState[GPT], *others: Any) -> tuple[bool, float]:
             if how == "gradient" and state.step + 1 in steps:
                 for weight in state.model.ln_f.parameters():
                     assert weight.grad is not None
                     weight.grad.mul_(math.inf)
             return update(state, *others)
 
-        monkeypatch.setattr(loop, "accumulate_gradients", accumulated)
+        monkeypatch.setattr(pretrain, "accumulate_gradients", accumulated)
         monkeypatch.setattr(loop, "update", updated)
         monkeypatch.setattr(GPT, "loss", lost)
 

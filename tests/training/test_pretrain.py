@@ -14,8 +14,9 @@ from gptrilogy.config import Tree, merge
 from gptrilogy.errors import CheckpointError
 from gptrilogy.models.gpt import GPT
 from gptrilogy.runs import Row, Run, read_metrics
-from gptrilogy.training import pretrain as loop
-from gptrilogy.training.pretrain import Outcome
+from gptrilogy.training import loop
+from gptrilogy.training import pretrain as pretraining
+from gptrilogy.training.loop import Outcome
 from gptrilogy.training.state import load_model
 from gptrilogy.training.validation import Validation
 
@@ -44,7 +45,7 @@ def test_a_model_learns(whole: Run) -> None:
 def test_the_best_checkpoint_and_the_last_two_are_kept(
     new_run: Callable[..., Run], train: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "validate", finding(5.0, 3.0, 4.0, 4.5, 4.2, 4.3))
+    monkeypatch.setattr(pretraining, "validate", finding(5.0, 3.0, 4.0, 4.5, 4.2, 4.3))
     run = new_run(SHORT)
     outcome = train(run)
     folders = checkpoint_folders(run.checkpoints_folder)
@@ -57,7 +58,7 @@ def test_the_best_checkpoint_and_the_last_two_are_kept(
 def test_a_validation_that_is_not_finite_is_written_as_null_and_never_the_best(
     new_run: Callable[..., Run], train: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "validate", finding(5.0, math.nan, math.inf, 6.0, math.nan, math.nan))
+    monkeypatch.setattr(pretraining, "validate", finding(5.0, math.nan, math.inf, 6.0, math.nan, math.nan))
     run = new_run(SHORT)
     outcome = train(run)
     assert outcome.best_checkpoint == run.checkpoint_folder(2)
@@ -164,7 +165,7 @@ def test_a_last_validation_that_was_cut_short_is_made_up_for(
 ) -> None:
     run = new_run({"train": {"max_steps": 3}})
     with monkeypatch.context() as stopped:
-        stopped.setattr(loop, "validate", cut_short)
+        stopped.setattr(pretraining, "validate", cut_short)
         assert not train(run).finished
     assert train(run).finished
     assert read_metrics(run.metrics_path)[-1]["loss_nats"] > 0

@@ -9,7 +9,7 @@ from torch import Tensor
 from gptrilogy.config import Tree
 from gptrilogy.data.loader import Loader
 from gptrilogy.runs import Run, read_metrics
-from gptrilogy.training.pretrain import Outcome
+from gptrilogy.training.loop import Outcome
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from torch import Tensor
 from gptrilogy.checkpoints import checkpoint_folders, manifest
 from gptrilogy.data.loader import Loader
 from gptrilogy.runs import Run, read_metrics
-from gptrilogy.training.pretrain import Outcome
+from gptrilogy.training.loop import Outcome
 from gptrilogy.training.signals import StopRequest
 
 

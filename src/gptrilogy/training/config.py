@@ -19,21 +19,13 @@ class DataConfig(Config):
     text_field: str = Field(default="text", description="the field of a JSONL line that holds its text")
 
 
-class TrainConfig(Config):
-    """How the model is trained. Lengths are optimizer steps unless their name says tokens."""
+class LoopConfig(Config):
+    """What every training loop is told. Lengths are optimizer steps unless their name says otherwise."""
 
     max_steps: int | None = Field(default=None, ge=1, description="optimizer steps; none: from epochs or the budget")
-    epochs: float | None = Field(default=None, gt=0, description="passes over the text, instead of max_steps")
+    epochs: float | None = Field(default=None, gt=0, description="passes over the data, instead of max_steps")
     batch_size: int = Field(default=32, ge=1, description="sequences an optimizer step")
-    micro_batch_size: int | None = Field(default=None, ge=1, description="sequences at a time; none: by memory")
     learning_rate: float = Field(default=6e-4, gt=0, description="peak rate")
-    warmup_steps: int = Field(default=0, ge=0, description="linear warm-up")
-    warmup_tokens: int | None = Field(default=None, ge=0, description="the same in tokens, instead of warmup_steps")
-    decay_steps: int | None = Field(default=None, ge=1, description="where the cosine ends; none: at max_steps")
-    decay_tokens: int | None = Field(default=None, ge=1, description="the same in tokens, instead of decay_steps")
-    final_lr_fraction: float = Field(
-        default=0.1, ge=0, le=1, description="of the peak, reached at the end of the cosine"
-    )
     beta1: float = Field(default=0.9, ge=0, lt=1, description="of Adam")
     beta2: float = Field(default=0.95, ge=0, lt=1, description="of Adam")
     epsilon: float = Field(default=1e-8, gt=0, description="of Adam")
@@ -41,13 +33,26 @@ class TrainConfig(Config):
     grad_clip: float = Field(default=1.0, gt=0, description="largest global gradient norm")
     precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="auto: what the device does well")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 ...")
-    valid_every: int = Field(default=100, ge=1, description="steps between validations")
+    valid_every: int | None = Field(default=100, ge=1, description="steps between validations")
+    checkpoint_every: int | None = Field(default=100, ge=1, description="steps between checkpoints")
+    checkpoint_every_s: float = Field(default=600, gt=0, description="seconds after which one is made in any case")
+
+
+class TrainConfig(LoopConfig):
+    """How a model is pretrained."""
+
+    micro_batch_size: int | None = Field(default=None, ge=1, description="sequences at a time; none: by memory")
+    warmup_steps: int = Field(default=0, ge=0, description="linear warm-up")
+    warmup_tokens: int | None = Field(default=None, ge=0, description="the same in tokens, instead of warmup_steps")
+    decay_steps: int | None = Field(default=None, ge=1, description="where the cosine ends; none: at max_steps")
+    decay_tokens: int | None = Field(default=None, ge=1, description="the same in tokens, instead of decay_steps")
+    final_lr_fraction: float = Field(
+        default=0.1, ge=0, le=1, description="of the peak, reached at the end of the cosine"
+    )
     valid_windows: int = Field(default=64, ge=1, description="contexts in a validation during training")
     final_valid_windows: int | None = Field(
         default=None, ge=1, description="the same at the end; none: all the held-out text"
     )
-    checkpoint_every: int = Field(default=100, ge=1, description="steps between checkpoints")
-    checkpoint_every_s: float = Field(default=600, gt=0, description="seconds after which one is made in any case")
     sample_every: int | None = Field(default=None, ge=1, description="steps between samples; none: three in all")
 
     def check(self) -> None:

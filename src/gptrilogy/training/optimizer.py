@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
-from gptrilogy.training.config import TrainConfig
+from gptrilogy.training.config import LoopConfig
 
 
-def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
+def build_optimizer(model: nn.Module, config: LoopConfig) -> torch.optim.AdamW:
     """AdamW whose decay falls on matrices and embeddings, and on no bias or gain.
 
     Source: GPT1 §4.1 (decay on all non-bias and non-gain weights), GPT3 App. B (Adam 0.9/0.95/1e-8, decay 0.1).

@@ -12,7 +12,7 @@ LIVELY_S = 0.2
 
 
 class ConsoleReporter:
-    """Notes, warnings, samples and progress; `pretrain.Reporter` for people.
+    """Notes, warnings, samples and progress; `loop.Reporter` for people.
 
     The time left is worked out anew from the last steps, so a machine that becomes busy shows at once.
     """

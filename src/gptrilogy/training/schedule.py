@@ -1,4 +1,4 @@
-"""The learning rate of each step: linear warm-up, cosine decay, then flat."""
+"""The learning rate of each step: linear warm-up, then a cosine and a flat end, or a straight line to zero."""
 
 import math
 
@@ -28,3 +28,18 @@ def learning_rate(config: TrainConfig, *, step: int, tokens_per_step: int) -> fl
     progress = min(1.0, (done - warmup) / max(end - warmup, 1e-9))
     cosine = 0.5 * (1 + math.cos(math.pi * progress))
     return config.learning_rate * (config.final_lr_fraction + (1 - config.final_lr_fraction) * cosine)
+
+
+def linear_learning_rate(peak: float, *, step: int, max_steps: int, warmup_fraction: float) -> float:
+    """The rate of the update that follows `step` finished ones, on a straight line up and another one down.
+
+    Neither the first update nor the last has a rate of zero.
+
+    Source: GPT1 §4.1, linear decay with warm-up over 0.2% of training.
+
+    >>> [linear_learning_rate(1.0, step=step, max_steps=10, warmup_fraction=0.2) for step in (0, 1, 2, 6, 9)]
+    [0.5, 1.0, 1.0, 0.5, 0.125]
+    """
+    warmup = warmup_fraction * max_steps
+    rising = (step + 1) / warmup if warmup else 1.0
+    return peak * min(1.0, rising, (max_steps - step) / (max_steps - warmup))

@@ -1,27 +1,30 @@
 """All that a training loop knows, so that it can be written down and taken up again bit for bit."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gptrilogy.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
-from gptrilogy.config import parse
+from gptrilogy.config import Config, parse
 from gptrilogy.errors import CheckpointError
 from gptrilogy.models.gpt import GPT
 from gptrilogy.models.weights import with_weights
 from gptrilogy.runs import Run
-from gptrilogy.training.config import RunConfig
+from gptrilogy.training.config import LoopConfig, RunConfig
 from gptrilogy.training.optimizer import build_optimizer, parameters
+
+M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(slots=True)
-class TrainState:
+class TrainState(Generic[M]):
     """The model, its optimizer, and how far the run has come. Data order follows from `samples` alone."""
 
-    model: GPT
+    model: M
     optimizer: torch.optim.AdamW
     step: int = 0
     samples: int = 0
@@ -29,21 +32,14 @@ class TrainState:
     elapsed_s: float = 0.0
 
     @classmethod
-    def fresh(cls, config: RunConfig, device: torch.device) -> Self:
-        """Initial weights from the seed; the global generator (dropout) starts from it too."""
-        torch.manual_seed(config.seed)
-        model = GPT(config.model, torch.Generator().manual_seed(config.seed)).to(device)
-        return cls(model, build_optimizer(model, config.train))
-
-    @classmethod
-    def restore(cls, folder: Path, config: RunConfig, device: torch.device) -> Self:
-        """The state as `save` wrote it.
+    def restore(cls, folder: Path, rebuild: Callable[[Checkpoint], M], train: LoopConfig) -> Self:
+        """The state as `save` wrote it; `rebuild` makes the model.
 
         Raises: CheckpointError where a file is damaged or belongs to another model.
         """
         checkpoint = read_checkpoint(folder)
-        model = load_model(checkpoint, device)
-        optimizer = build_optimizer(model, config.train)
+        model = rebuild(checkpoint)
+        optimizer = build_optimizer(model, train)
         restore_optimizer(optimizer, checkpoint.train_tensors)
         restore_generators(checkpoint.train_tensors)
         try:
@@ -53,8 +49,8 @@ class TrainState:
                 f"{folder} was written by another version: its training state has other fields"
             ) from None
 
-    def save(self, run: Run, config: RunConfig, *, valid_loss_nats: float | None) -> Path:
-        """Write a checkpoint of this step into the run.
+    def save(self, run: Run, config: Config, *, judged: Mapping[str, float]) -> Path:
+        """Write a checkpoint of this step into the run; `judged` goes into its manifest.
 
         Raises: CheckpointError where the disk is full or cannot be written.
         """
@@ -67,9 +63,15 @@ class TrainState:
             "elapsed_s": self.elapsed_s,
         }
         checkpoint = Checkpoint(config.model_dump(mode="json"), self.model.state_dict(), tensors, values)
-        summary = {"step": self.step, "valid_loss_nats": valid_loss_nats}
-        write_checkpoint(folder, checkpoint, tokenizer=run.tokenizer_folder, summary=summary)
+        write_checkpoint(folder, checkpoint, tokenizer=run.tokenizer_folder, summary={"step": self.step, **judged})
         return folder
+
+
+def fresh_state(config: RunConfig, device: torch.device) -> TrainState[GPT]:
+    """A language model with initial weights from the seed; the global generator (dropout) starts from it too."""
+    torch.manual_seed(config.seed)
+    model = GPT(config.model, torch.Generator().manual_seed(config.seed)).to(device)
+    return TrainState(model, build_optimizer(model, config.train))
 
 
 def load_model(checkpoint: Checkpoint, device: torch.device) -> GPT:

@@ -10,9 +10,10 @@ from gptrilogy.data.loader import Loader
 from gptrilogy.data.shards import PackedData
 from gptrilogy.devices import pick_device
 from gptrilogy.training.config import RunConfig
-from gptrilogy.training.pretrain import accumulate_gradients, autocast, update
+from gptrilogy.training.loop import autocast, update
+from gptrilogy.training.pretrain import accumulate_gradients
 from gptrilogy.training.signals import StopRequest
-from gptrilogy.training.state import TrainState
+from gptrilogy.training.state import fresh_state
 from gptrilogy.training.validation import BATCH_TOKENS, validate
 
 WARM_UP_STEPS, TIMED_STEPS = 2, 5
@@ -33,7 +34,7 @@ def time_steps(config: RunConfig, data: PackedData, steps: int = TIMED_STEPS) ->
     """
     device = pick_device(config.train.device)
     loader = Loader(data.train, n_ctx=config.model.n_ctx, seed=config.seed)
-    state = TrainState.fresh(config, device)
+    state = fresh_state(config, device)
     no_stop = StopRequest()
     seconds: list[float] = []
     for _ in range(WARM_UP_STEPS + steps):

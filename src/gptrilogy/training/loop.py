@@ -1,0 +1,275 @@
+"""The loop every kind of training runs: steps, validations, checkpoints, resume, an orderly end.
+
+All of its state is one `TrainState`; what is learned, and from what, is an `Objective`.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+from torch import nn
+
+from gptrilogy.checkpoints import Checkpoint, best, checkpoint_folders, newest_valid, prune, set_aside
+from gptrilogy.config import Config
+from gptrilogy.errors import CheckpointError, DivergedError
+from gptrilogy.files import remove_temporaries
+from gptrilogy.runs import MetricsLog, Row, Run, cut_metrics, read_metrics
+from gptrilogy.training.config import LoopConfig
+from gptrilogy.training.optimizer import set_learning_rate
+from gptrilogy.training.signals import StopRequest
+from gptrilogy.training.state import TrainState, generators, restore_generators
+
+MAX_SKIPPED = 3
+NOT_JUDGED: Mapping[str, float] = {}
+M = TypeVar("M", bound=nn.Module)
+State_contra = TypeVar("State_contra", contravariant=True)
+OnProgress = Callable[[int, int, int], None]  # step, sequences done, sequences in the step
+
+
+class Reporter(Protocol):
+    """Where a run tells people what it does."""
+
+    def row(self, row: Row) -> None: ...
+    def within_step(self, step: int, done: int, batch_size: int) -> None: ...
+    def sample(self, step: int, text: str) -> None: ...
+    def warn(self, message: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The outcome of a validation: what goes into the log, and what a checkpoint's manifest says of its quality."""
+
+    logged: Row
+    kept: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+class Objective(Protocol[State_contra]):
+    """What a loop makes smaller, and how it is judged."""
+
+    @property
+    def config(self) -> Config:
+        """What a checkpoint stores."""
+        ...
+
+    @property
+    def train(self) -> LoopConfig: ...
+
+    def learning_rate(self, step: int) -> float: ...
+
+    def gradients(self, state: State_contra, stop: StopRequest, on_progress: OnProgress) -> Row | None:
+        """Leave the gradient of the next batch in the model; -> `loss_nats` and what else is worth a line of the log.
+
+        None where a request to stop came in between.
+        """
+        ...
+
+    def progress(self, samples: int) -> Row:
+        """How much so many samples are, in the unit of this kind of training, as {"tokens": 4096}."""
+        ...
+
+    def validate(self, state: State_contra, stop: StopRequest, *, last: bool) -> Judgement | None:
+        """Judge the model on held-out data, in full if it is the last time; None where a request to stop came."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a training ended: the last row logged and the best checkpoint."""
+
+    last_row: Row
+    best_checkpoint: Path | None
+    finished: bool
+
+
+def begin(
+    run: Run,
+    train: LoopConfig,
+    reporter: Reporter,
+    *,
+    fresh: Callable[[], TrainState[M]],
+    rebuild: Callable[[Checkpoint], M],
+) -> TrainState[M]:
+    """The state a run goes on from: its newest valid checkpoint, else the beginning. What came later is cut off."""
+
+    def on_bad(error: CheckpointError) -> None:
+        reporter.warn(f"{error}; going back to the checkpoint before it")
+
+    for place in (run.folder, run.checkpoints_folder):
+        remove_temporaries(place)
+    folder = newest_valid(run.checkpoints_folder, on_bad)
+    for later in checkpoint_folders(run.checkpoints_folder):
+        if folder is None or later > folder:
+            set_aside(later)
+    state = fresh() if folder is None else TrainState[M].restore(folder, rebuild, train)
+    cut_metrics(run.metrics_path, state.step)
+    return state
+
+
+def run_loop(
+    run: Run,
+    state: TrainState[M],
+    objective: Objective[TrainState[M]],
+    reporter: Reporter,
+    stop: StopRequest,
+    *,
+    stop_at: int | None = None,
+    on_step: Callable[[TrainState[M]], None] | None = None,
+) -> Outcome:
+    """Train until `max_steps`, `stop_at` or a signal. The config of the objective is resolved.
+
+    Raises: DivergedError after three steps in a row whose loss or gradient is not finite; CheckpointError.
+    """
+    # 1. Where the run stands, and how far it goes.
+    train = objective.train
+    max_steps = train.max_steps or 0
+    end = max_steps if stop_at is None else min(stop_at, max_steps)
+    journal = _Journal(run, state, objective, reporter)
+
+    def is_due(every: int | None) -> bool:
+        return every is not None and state.step % every == 0
+
+    def validate_if_due() -> None:
+        due = state.step == max_steps or is_due(train.valid_every)
+        if due and state.step not in journal.validated_steps:
+            journal.validated("valid", objective.validate(state, stop, last=False))
+
+    if 0 < state.step < end:
+        journal.record("resume")
+        validate_if_due()  # where a signal cut it short
+
+    while state.step < end and not stop:
+        # 2. Gradients of one step; a request to stop leaves the step unmade.
+        before, started = generators(), time.perf_counter()
+        rate = objective.learning_rate(state.step)
+        losses = objective.gradients(state, stop, reporter.within_step)
+        if losses is None:
+            restore_generators(before)
+            break
+
+        # 3. The update, unless a number is not finite: then no weight and no moment is touched.
+        applied, grad_norm = update(state, rate, losses["loss_nats"], train.grad_clip)
+        state.step += 1
+        state.samples += train.batch_size
+        journal.train(losses, rate, grad_norm, applied=applied, seconds=time.perf_counter() - started)
+        _check_finite(state, applied, losses["loss_nats"], grad_norm, reporter)
+
+        # 4. What is due at this step: validation, a sample, a checkpoint.
+        validate_if_due()
+        if on_step:
+            on_step(state)
+        if is_due(train.checkpoint_every) or journal.is_save_overdue():
+            journal.save()
+
+    # 5. The end, judged on more held-out data, or an early one that loses nothing.
+    journal.save()
+    if state.step >= max_steps and not journal.has_ended():
+        journal.validated("end", objective.validate(state, stop, last=True))
+    return Outcome(journal.last_row, best(run.checkpoints_folder), journal.has_ended())
+
+
+def update(state: TrainState[M], rate: float, loss_nats: float, grad_clip: float) -> tuple[bool, float]:
+    """Clip the gradient and take one optimizer step; nothing changes where a number is not finite.
+
+    -> whether the step was taken, and the gradient's norm before clipping.
+    """
+    weights = [p for p in state.model.parameters() if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm([p.grad for p in weights if p.grad is not None])
+    grad_norm = norm.item()
+    finite = torch.isfinite(torch.tensor([loss_nats, grad_norm])).all().item()
+    if finite:
+        torch.nn.utils.clip_grads_with_norm_(weights, grad_clip, norm)
+        set_learning_rate(state.optimizer, rate)
+        state.optimizer.step()
+    return bool(finite), grad_norm
+
+
+def autocast(train: LoopConfig, device: torch.device) -> torch.autocast:
+    """bf16 products where the config asks for them; weights, gradients and sums stay fp32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=train.precision == "bf16")
+
+
+class _Journal(Generic[M]):
+    """Writes down what happens: rows to the log and the reporter, states to checkpoints."""
+
+    def __init__(self, run: Run, state: TrainState[M], objective: Objective[TrainState[M]], reporter: Reporter) -> None:
+        self.run, self.state, self.objective, self.reporter = run, state, objective, reporter
+        self.last_row: Row = {}
+        self._judged: tuple[int, Mapping[str, float]] = (-1, {})  # the step of the last validation, and its outcome
+        self.validated_steps: set[int] = set()
+        self._log = MetricsLog(run.metrics_path)
+        self._begun = time.perf_counter() - state.elapsed_s  # seconds count over all sessions of the run
+        self._saved_at = state.step or None
+        self._saved_s = time.monotonic()
+        if state.step:
+            rows = read_metrics(run.metrics_path)
+            self.last_row = next(filter(_is_result, reversed(rows)), self.last_row)
+            self.validated_steps |= {row["step"] for row in rows if row["event"] == "valid"}
+
+    def record(self, event: str, **fields: Any) -> Row:
+        self.state.elapsed_s = round(time.perf_counter() - self._begun, 3)
+        place = {"step": self.state.step, **self.objective.progress(self.state.samples)}
+        row = {"event": event, **place, **fields, "elapsed_s": self.state.elapsed_s}
+        written = self._log.append(row)
+        self.reporter.row(row)
+        if _is_result(row):
+            self.last_row = written
+        return row
+
+    def train(self, losses: Row, rate: float, grad_norm: float, *, applied: bool, seconds: float) -> None:
+        amounts = self.objective.progress(self.objective.train.batch_size)
+        speeds = {f"{unit}_per_s": round(amount / seconds, 1) for unit, amount in amounts.items()}
+        skipped = {} if applied else {"skipped": True}
+        self.record("train", **losses, lr=rate, grad_norm=grad_norm, **speeds, **skipped)
+
+    def save(self) -> None:
+        """Write a checkpoint, unless this very step has one; the best and the last two are kept."""
+        step = self.state.step
+        if self._saved_at == step:
+            return
+        judged_step, judged = self._judged
+        folder = self.state.save(self.run, self.objective.config, judged=judged if judged_step == step else NOT_JUDGED)
+        prune(self.run.checkpoints_folder)
+        self._saved_at, self._saved_s = step, time.monotonic()
+        self.record("checkpoint", path=str(folder.relative_to(self.run.folder)))
+
+    def validated(self, event: str, found: Judgement | None) -> None:
+        """Note the outcome of a validation, None if a request to stop cut it short."""
+        if found is None:
+            return
+        self.record(event, **found.logged)
+        self.validated_steps.add(self.state.step)
+        if event == "valid" and all(map(math.isfinite, found.kept.values())):
+            self._judged = (self.state.step, found.kept)
+
+    def has_ended(self) -> bool:
+        """Whether the last thing that happened is the end."""
+        return self.last_row.get("event") == "end" and self.last_row["step"] == self.state.step
+
+    def is_save_overdue(self) -> bool:
+        return time.monotonic() - self._saved_s > self.objective.train.checkpoint_every_s
+
+
+def _is_result(row: Row) -> bool:
+    return row["event"] in ("train", "valid", "end")
+
+
+def _check_finite(state: TrainState[M], applied: bool, loss_nats: float, grad_norm: float, reporter: Reporter) -> None:
+    """Count skipped steps in a row; the third is the last.
+
+    Raises: DivergedError.
+    """
+    if applied:
+        state.skipped_in_a_row = 0
+        return
+    state.skipped_in_a_row += 1
+    what = f"step {state.step}: loss {loss_nats}, gradient norm {grad_norm}"
+    reporter.warn(f"{what}: not finite, so the step was skipped and no weight changed")
+    if state.skipped_in_a_row >= MAX_SKIPPED:
+        raise DivergedError(
+            f"{MAX_SKIPPED} steps in a row were not finite ({what}); lower --train.learning-rate or "
+            "--train.grad-clip, or use --train.precision fp32, and start again from the last checkpoint"
+        )
