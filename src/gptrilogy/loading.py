@@ -6,6 +6,7 @@ from pathlib import Path
 from gptrilogy.checkpoints import MANIFEST, best, newest_valid, read_checkpoint, verify_checkpoint
 from gptrilogy.devices import pick_device
 from gptrilogy.errors import CheckpointError, FormatError
+from gptrilogy.finetuning.saved import is_finetuned, language_model, restore_finetuned
 from gptrilogy.generation.language_model import LanguageModel
 from gptrilogy.interop.transfer import is_foreign, read_foreign
 from gptrilogy.models.weights import with_weights
@@ -17,6 +18,8 @@ from gptrilogy.training.state import load_model
 def load(path: str | Path, *, device: str = "auto") -> LanguageModel:
     """The best checkpoint of a run, the checkpoint named, a Hugging Face folder, OpenAI's files, or `hf:NAME`.
 
+    Of a fine-tuned one it is the language model inside, without its head and special tokens.
+
     Raises: CheckpointError where there is none, or where a file is damaged; FormatError for foreign files that
     cannot be read.
     """
@@ -25,7 +28,11 @@ def load(path: str | Path, *, device: str = "auto") -> LanguageModel:
     folder = find_checkpoint(Path(path))
     checkpoint = read_checkpoint(folder, with_train_state=False)
     tokenizer = load_tokenizer(folder / "tokenizer")
-    return LanguageModel(load_model(checkpoint, pick_device(device)), tokenizer, folder)
+    where = pick_device(device)
+    if is_finetuned(checkpoint.config):
+        _, finetuned = restore_finetuned(checkpoint, where)
+        return LanguageModel(language_model(finetuned), tokenizer, folder)
+    return LanguageModel(load_model(checkpoint, where), tokenizer, folder)
 
 
 def _load_foreign(path: str | Path, device: str) -> LanguageModel:

@@ -15,9 +15,12 @@ from pydantic import ValidationError
 from gptrilogy import __version__
 from gptrilogy.cli import tokenizer as tokenizer_verbs
 from gptrilogy.cli.convert import export_model, import_model
+from gptrilogy.cli.finetune import finetune
 from gptrilogy.cli.generate import generate
 from gptrilogy.cli.inspect import inspect
+from gptrilogy.cli.papers import demo_study, list_studies
 from gptrilogy.cli.plan import plan
+from gptrilogy.cli.predict import predict
 from gptrilogy.cli.pretrain import pretrain
 from gptrilogy.cli.resume import resume
 from gptrilogy.cli.tokenizer_report import report
@@ -52,7 +55,7 @@ app = App(
     version=__version__,
     default_parameter=Parameter(negative_iterable=()),
 )
-for verb in (demo, plan, pretrain, resume, generate, inspect):
+for verb in (demo, plan, pretrain, resume, finetune, predict, generate, inspect):
     app.command(verb)
 app.command(import_model, name="import")
 app.command(export_model, name="export")
@@ -65,6 +68,15 @@ tokenizer = App(
 for verb in (tokenizer_verbs.train, tokenizer_verbs.fetch, tokenizer_verbs.encode, tokenizer_verbs.decode, report):
     tokenizer.command(verb)
 app.command(tokenizer)
+
+studies = App(
+    name="papers",
+    help="Claims of the papers, tried again at a size that one machine can train.",
+    help_format="plaintext",
+)
+studies.command(list_studies, name="list")
+studies.command(demo_study, name="demo")
+app.command(studies)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 
 def print_json(value: object) -> None:
@@ -20,12 +20,19 @@ def print_note(message: str) -> None:
 
 def print_table(title: str, rows: Iterable[Sequence[str]]) -> None:
     """Two or more columns under a title; the first aligned left, the others right."""
+    print_text("")
+    for line in table_lines(title, rows):
+        print_text(line)
+
+
+def table_lines(title: str, rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """The lines of such a table."""
     table = [list(row) for row in rows]
     widths = [max(len(row[column]) for row in table if column < len(row)) for column in range(max(map(len, table)))]
-    print_text(f"\n{title}")
+    yield title
     for row in table:
         cells = [cell.ljust(widths[0]) if i == 0 else cell.rjust(widths[i]) for i, cell in enumerate(row)]
-        print_text("  " + "  ".join(cells).rstrip())
+        yield "  " + "  ".join(cells).rstrip()
 
 
 def count(number: float) -> str:

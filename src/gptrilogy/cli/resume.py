@@ -32,7 +32,8 @@ def resume(run: Path, /, *, max_steps: int | None = None, stop_at: int | None = 
         Print the last metrics row and the path of the best checkpoint as one JSON document.
     """
     started_at = time.monotonic()
-    from gptrilogy.cli import launch
+    from gptrilogy.cli import launch, launch_finetune
+    from gptrilogy.finetuning.saved import is_finetuned
     from gptrilogy.runs import Run
     from gptrilogy.training.progress import ConsoleReporter
     from gptrilogy.training.resolve import is_resolved
@@ -41,6 +42,11 @@ def resume(run: Path, /, *, max_steps: int | None = None, stop_at: int | None = 
     opened = Run.open(run)
     with opened.locked():
         launch.restore_environment(opened, reporter)
+        if is_finetuned(opened.config()):
+            if max_steps is not None:
+                raise ConfigError("a fine-tuning run ends where its schedule does; for more, call gpt finetune anew")
+            tuned = launch_finetune.reopen_run(opened, reporter)
+            sys.exit(launch_finetune.tune_run(tuned, opened, reporter, stop_at=stop_at, json=json))
         config = parse(RunConfig, opened.config())
         if not is_resolved(config):  # it was interrupted while the text was prepared
             prepared = launch.prepare_run(config, opened, reporter, started_at=started_at)

@@ -42,13 +42,16 @@ class TaskConfig(Config):
                 return len(self.labels)
 
 
+EPOCHS = 3.0  # "for most" tasks, GPT1 §4.1
+
+
 class TuneConfig(LoopConfig):
     """How a model is fine-tuned. Defaults are GPT-1's; those it does not publish come from its released code.
 
     Source: GPT1 §4.1; Adam's 0.9, 0.999, 1e-8 and clipping at 1 from its released code.
     """
 
-    epochs: float | None = Field(default=3.0, gt=0, description="passes over the training examples")
+    epochs: float | None = Field(default=None, gt=0, description="passes over the examples, unless max_steps; none: 3")
     batch_size: int = Field(default=32, ge=1, description="examples an optimizer step")
     learning_rate: float = Field(default=6.25e-5, gt=0, description="peak rate")
     warmup_fraction: float = Field(default=0.002, ge=0, lt=1, description="share of the steps with linear warm-up")
@@ -82,7 +85,7 @@ class TuneConfig(LoopConfig):
     bucket: bool = Field(default=True, description="within a batch, run sequences of like length together")
 
     def check(self) -> None:
-        if self.max_steps and self.epochs and "epochs" in self.model_fields_set:
+        if self.max_steps and self.epochs:
             raise ValueError("give train.max_steps or train.epochs, not both")
         if self.lora_rank and (self.freeze_blocks or self.l2_sp):
             raise ValueError("train.lora_rank leaves all pretrained weights as they are: drop freeze_blocks and l2_sp")

@@ -3,7 +3,7 @@
 Source: GPT1 §3.3, Figure 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from gptrilogy.errors import ConfigError
@@ -39,8 +39,8 @@ class Transformed(NamedTuple):
     is_cut: bool
 
 
-def transform(kind: KindName, example: Example, tokenizer: Tokenizer, *, n_ctx: int) -> Transformed:
-    """The sequences of an example, none longer than the context, of which only text is ever cut.
+def transform(kind: KindName, examples: Sequence[Example], tokenizer: Tokenizer, *, n_ctx: int) -> list[Transformed]:
+    """The sequences of each example, none longer than the context, of which only text is ever cut.
 
     classification, regression of one text    start text extract
     entailment                                start premise delimiter hypothesis extract
@@ -50,13 +50,30 @@ def transform(kind: KindName, example: Example, tokenizer: Tokenizer, *, n_ctx: 
     No delimiter stands between context and question. The paper joins their tokens; so that byte-level BPE sees two
     words there, the question is encoded with a space before it where a context precedes.
 
-    Raises: ConfigError where the context has no room for a token of each text.
+    Raises: ConfigError where the context has no room for a token of each text; TokenizerError for a lone surrogate.
+
+    >>> from gptrilogy.tokenizers import BytesTokenizer
+    >>> example = Example(("ab", "c"))
+    >>> transform("similarity", [example], BytesTokenizer(), n_ctx=8)[0].sequences
+    ((257, 97, 98, 258, 99, 259), (257, 99, 258, 97, 98, 259))
     """
     special = SpecialTokens.after(tokenizer.n_vocab)
-    texts = [tokenizer.encode(text) for text in _spaced(kind, example.texts)]
-    answers = [tokenizer.encode(text) for text in example.answers]
+    encoded = iter(
+        tokenizer.encode_batch(
+            [text for example in examples for text in (*_spaced(kind, example.texts), *example.answers)]
+        )
+    )
+    return [_sequences(kind, example, encoded, special, n_ctx) for example in examples]
+
+
+def _sequences(
+    kind: KindName, example: Example, encoded: Iterator[list[int]], special: SpecialTokens, n_ctx: int
+) -> Transformed:
+    """One example from the ids of its texts and answers, the next in line."""
+    texts = [next(encoded) for _ in example.texts]
+    answers = [next(encoded) for _ in example.answers]
     made = [_assemble(parts, special, n_ctx) for parts in _parts(kind, texts, answers)]
-    return Transformed(tuple(sequence for sequence, _ in made), any(is_cut for _, is_cut in made))
+    return Transformed(tuple(ids for ids, _ in made), any(is_cut for _, is_cut in made))
 
 
 Parts: TypeAlias = list[list[Ids]]  # what stands between delimiters, each of one or several texts

@@ -21,7 +21,7 @@ from gptrilogy.runs import MetricsLog, Row, Run, cut_metrics, read_metrics
 from gptrilogy.training.config import LoopConfig
 from gptrilogy.training.optimizer import set_learning_rate
 from gptrilogy.training.signals import StopRequest
-from gptrilogy.training.state import TrainState, generators, restore_generators
+from gptrilogy.training.state import TrainState, generators, restore, restore_generators
 
 MAX_SKIPPED = 3
 NOT_JUDGED: Mapping[str, float] = {}
@@ -85,15 +85,11 @@ class Outcome:
     finished: bool
 
 
-def begin(
-    run: Run,
-    train: LoopConfig,
-    reporter: Reporter,
-    *,
-    fresh: Callable[[], TrainState[M]],
-    rebuild: Callable[[Checkpoint], M],
-) -> TrainState[M]:
-    """The state a run goes on from: its newest valid checkpoint, else the beginning. What came later is cut off."""
+def begin(run: Run, reporter: Reporter, build: Callable[[Checkpoint | None], TrainState[M]]) -> TrainState[M]:
+    """The state a run goes on from: its newest valid checkpoint, else the beginning. What came later is cut off.
+
+    `build` makes a state of that checkpoint's weights, whose moments are then restored, or of initial ones.
+    """
 
     def on_bad(error: CheckpointError) -> None:
         reporter.warn(f"{error}; going back to the checkpoint before it")
@@ -104,7 +100,7 @@ def begin(
     for later in checkpoint_folders(run.checkpoints_folder):
         if folder is None or later > folder:
             set_aside(later)
-    state = fresh() if folder is None else TrainState[M].restore(folder, rebuild, train)
+    state = build(None) if folder is None else restore(folder, build)
     cut_metrics(run.metrics_path, state.step)
     return state
 
@@ -139,7 +135,9 @@ def run_loop(
 
     if 0 < state.step < end:
         journal.record("resume")
+    if state.step:
         validate_if_due()  # where a signal cut it short
+        journal.save()  # what it found, in the checkpoint that was written without it
 
     while state.step < end and not stop:
         # 2. Gradients of one step; a request to stop leaves the step unmade.
@@ -244,6 +242,7 @@ class _Journal(Generic[M]):
         self.validated_steps.add(self.state.step)
         if event == "valid" and all(map(math.isfinite, found.kept.values())):
             self._judged = (self.state.step, found.kept)
+            self._saved_at = None  # a checkpoint of this step, if there is one, does not know
 
     def has_ended(self) -> bool:
         """Whether the last thing that happened is the end."""

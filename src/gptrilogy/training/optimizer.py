@@ -1,20 +1,25 @@
 """AdamW over two groups of weights: those that decay and those that do not."""
 
+from collections.abc import Collection
+
 import torch
 from torch import nn
 
 from gptrilogy.training.config import LoopConfig
 
 
-def build_optimizer(model: nn.Module, config: LoopConfig) -> torch.optim.AdamW:
-    """AdamW whose decay falls on matrices and embeddings, and on no bias or gain.
+def build_optimizer(model: nn.Module, config: LoopConfig, *, spared: Collection[str] = ()) -> torch.optim.AdamW:
+    """AdamW whose decay falls on matrices and embeddings, and on no bias or gain, nor on what is `spared` by name.
 
     Source: GPT1 §4.1 (decay on all non-bias and non-gain weights), GPT3 App. B (Adam 0.9/0.95/1e-8, decay 0.1).
     """
-    named = list(model.named_parameters())
+    decaying: list[tuple[str, nn.Parameter]] = []
+    others: list[tuple[str, nn.Parameter]] = []
+    for name, parameter in model.named_parameters():
+        (decaying if parameter.dim() > 1 and name not in spared else others).append((name, parameter))
     groups = [
-        {"params": [(name, p) for name, p in named if p.dim() > 1], "weight_decay": config.weight_decay},
-        {"params": [(name, p) for name, p in named if p.dim() <= 1], "weight_decay": 0.0},
+        {"params": decaying, "weight_decay": config.weight_decay},
+        {"params": others, "weight_decay": 0.0},
     ]
     betas = (config.beta1, config.beta2)
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas, eps=config.epsilon, fused=True)

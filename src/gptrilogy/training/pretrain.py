@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 
+from gptrilogy.checkpoints import Checkpoint
 from gptrilogy.data.loader import Loader
 from gptrilogy.data.shards import PackedData
 from gptrilogy.devices import pick_device
@@ -11,6 +12,7 @@ from gptrilogy.models.gpt import GPT
 from gptrilogy.runs import Row, Run
 from gptrilogy.training.config import RunConfig, TrainConfig
 from gptrilogy.training.loop import Judgement, OnProgress, Outcome, Reporter, autocast, begin, run_loop
+from gptrilogy.training.optimizer import build_optimizer
 from gptrilogy.training.schedule import learning_rate
 from gptrilogy.training.signals import StopRequest
 from gptrilogy.training.state import TrainState, fresh_state, load_model
@@ -36,13 +38,14 @@ def pretrain(
     """
     device = pick_device(config.train.device)
     objective = LanguageModelling(config, data, device)
-    state = begin(
-        run,
-        config.train,
-        reporter,
-        fresh=lambda: fresh_state(config, device),
-        rebuild=lambda checkpoint: load_model(checkpoint, device),
-    )
+
+    def build(checkpoint: Checkpoint | None) -> TrainState[GPT]:
+        if checkpoint is None:
+            return fresh_state(config, device)
+        model = load_model(checkpoint, device)
+        return TrainState(model, build_optimizer(model, config.train))
+
+    state = begin(run, reporter, build)
     sample_steps = _sample_steps(config.train)
 
     def sample_if_due(state: TrainState[GPT]) -> None:

@@ -27,8 +27,8 @@ class ConsoleReporter:
         self._line_open = False
         self._pace: _Pace | None = None
 
-    def expect(self, *, max_steps: int, flops_per_token: int, ceiling_flops: float) -> None:
-        """What the run is measured against: its length, and the machine's matrix ceiling."""
+    def expect(self, *, max_steps: int, flops_per_token: int = 0, ceiling_flops: float = 0.0) -> None:
+        """What the run is measured against: its length, and where it is known the machine's matrix ceiling."""
         self.max_steps, self.flops_per_token, self.ceiling_flops = max_steps, flops_per_token, ceiling_flops
 
     def note(self, message: str) -> None:
@@ -62,16 +62,17 @@ class ConsoleReporter:
             case "end":
                 self._print(f"done after {duration(row['elapsed_s'])}: {_judgement(row)}")
             case "resume":
-                self._print(f"continuing after step {row['step']:,} ({row['tokens']:,} tokens)")
+                unit = _unit(row)
+                self._print(f"continuing after step {row['step']:,} ({row[unit]:,} {unit})")
             case _:
                 pass
 
     def _progress(self, row: Row) -> str:
         assert self._pace is not None
-        rate = self._pace.tokens_per_s
+        rate, unit = self._pace.rate, self._pace.unit
         parts = [f"step {row['step']:,}/{self.max_steps:,}"]
         parts.append("loss not finite" if row.get("skipped") else f"loss {row['loss_nats']:.3f}")
-        parts.append(f"{rate:,.0f} tokens/s")
+        parts.append(f"{rate:,.0f} {unit}/s")
         if self.ceiling_flops:
             share = rate * self.flops_per_token / self.ceiling_flops
             parts.append(f"{share:.0%} of {self.ceiling_flops / 1e9:,.0f} GFLOP/s")
@@ -100,7 +101,17 @@ class ConsoleReporter:
 def _judgement(row: Row) -> str:
     if row["loss_nats"] is None:
         return "the held-out loss is not finite"
-    return f"{row['bits_per_byte']:.4f} bits a byte on held-out text ({row['loss_nats']:.4f} nats a token)"
+    if "bits_per_byte" in row:
+        return f"{row['bits_per_byte']:.4f} bits a byte on held-out text ({row['loss_nats']:.4f} nats a token)"
+    scores = [
+        f"{name} {x:.4f}" for name, x in row.items() if isinstance(x, float) and not name.endswith(("_nats", "_s"))
+    ]
+    return f"{', '.join(scores)} on validation examples (loss {row['loss_nats']:.4f})"
+
+
+def _unit(row: Row) -> str:
+    """What a run counts: tokens, or the examples of fine-tuning."""
+    return "tokens" if "tokens" in row else "examples"
 
 
 class _Pace:
@@ -111,7 +122,8 @@ class _Pace:
 
     def __init__(self, row: Row) -> None:
         self.step_s = 0.0
-        self.tokens_per_s = float(row["tokens_per_s"])
+        self.unit = _unit(row)
+        self.rate = float(row[f"{self.unit}_per_s"])
         self._count = 0
         self._last = row
 
@@ -125,7 +137,7 @@ class _Pace:
             self._count = min(self._count + 1, self.MEMORY)
             step_s = (row["elapsed_s"] - self._last["elapsed_s"]) / steps
             self.step_s += (step_s - self.step_s) / self._count
-            self.tokens_per_s += (row["tokens_per_s"] - self.tokens_per_s) / self._count
+            self.rate += (row[f"{self.unit}_per_s"] - self.rate) / self._count
         self._last = row
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from gptrilogy.errors import CheckpointError
 from gptrilogy.models.gpt import GPT
 from gptrilogy.models.weights import with_weights
 from gptrilogy.runs import Run
-from gptrilogy.training.config import LoopConfig, RunConfig
+from gptrilogy.training.config import RunConfig
 from gptrilogy.training.optimizer import build_optimizer, parameters
 
 M = TypeVar("M", bound=nn.Module)
@@ -30,24 +30,6 @@ class TrainState(Generic[M]):
     samples: int = 0
     skipped_in_a_row: int = 0
     elapsed_s: float = 0.0
-
-    @classmethod
-    def restore(cls, folder: Path, rebuild: Callable[[Checkpoint], M], train: LoopConfig) -> Self:
-        """The state as `save` wrote it; `rebuild` makes the model.
-
-        Raises: CheckpointError where a file is damaged or belongs to another model.
-        """
-        checkpoint = read_checkpoint(folder)
-        model = rebuild(checkpoint)
-        optimizer = build_optimizer(model, train)
-        restore_optimizer(optimizer, checkpoint.train_tensors)
-        restore_generators(checkpoint.train_tensors)
-        try:
-            return cls(model, optimizer, **checkpoint.train_values)
-        except TypeError:
-            raise CheckpointError(
-                f"{folder} was written by another version: its training state has other fields"
-            ) from None
 
     def save(self, run: Run, config: Config, *, judged: Mapping[str, float]) -> Path:
         """Write a checkpoint of this step into the run; `judged` goes into its manifest.
@@ -65,6 +47,21 @@ class TrainState(Generic[M]):
         checkpoint = Checkpoint(config.model_dump(mode="json"), self.model.state_dict(), tensors, values)
         write_checkpoint(folder, checkpoint, tokenizer=run.tokenizer_folder, summary={"step": self.step, **judged})
         return folder
+
+
+def restore(folder: Path, build: Callable[[Checkpoint], TrainState[M]]) -> TrainState[M]:
+    """The state as `TrainState.save` wrote it; `build` makes one of a checkpoint's weights alone.
+
+    Raises: CheckpointError where a file is damaged or belongs to another model.
+    """
+    checkpoint = read_checkpoint(folder)
+    state = build(checkpoint)
+    restore_optimizer(state.optimizer, checkpoint.train_tensors)
+    restore_generators(checkpoint.train_tensors)
+    try:
+        return TrainState(state.model, state.optimizer, **checkpoint.train_values)
+    except TypeError:
+        raise CheckpointError(f"{folder} was written by another version: its training state has other fields") from None
 
 
 def fresh_state(config: RunConfig, device: torch.device) -> TrainState[GPT]:

@@ -1,0 +1,77 @@
+"""The studies there are. Needs no torch: each is imported when it runs."""
+
+from gptrilogy.config import suggest
+from gptrilogy.errors import ConfigError
+from gptrilogy.studies.study import Options, Result, Say, Study
+
+
+def _zero_shot(options: Options, say: Say) -> Result:
+    from gptrilogy.studies.zero_shot import run
+
+    return run(options, say)
+
+
+def _table5(options: Options, say: Say) -> Result:
+    from gptrilogy.studies.table5 import run
+
+    return run(options, say)
+
+
+def _layers(options: Options, say: Say) -> Result:
+    from gptrilogy.studies.layers import run
+
+    return run(options, say)
+
+
+def _auxiliary(options: Options, say: Say) -> Result:
+    from gptrilogy.studies.auxiliary import run
+
+    return run(options, say)
+
+
+STUDIES = (
+    Study(
+        name="gpt1-figure2-zero-shot",
+        claim="What a language model knows of tasks nobody trained it on grows steadily over its pretraining.",
+        source="GPT1 §5, Figure 2 (right)",
+        minutes=12,
+        run=_zero_shot,
+    ),
+    Study(
+        name="gpt1-table5",
+        claim="Pretraining helps every task; an auxiliary language-modelling loss helps large data sets, not small.",
+        source="GPT1 §5, Table 5",
+        minutes=0,
+        run=_table5,
+    ),
+    Study(
+        name="gpt1-figure2-layers",
+        claim="Every further pretrained layer that fine-tuning takes over improves the score.",
+        source="GPT1 §5, Figure 2 (left)",
+        minutes=0,
+        run=_layers,
+    ),
+    Study(
+        name="gpt1-auxiliary-by-size",
+        claim="Larger data sets benefit from the auxiliary language-modelling loss, smaller ones do not.",
+        source="GPT1 §5, Table 5 and the text on ablations",
+        minutes=0,
+        run=_auxiliary,
+    ),
+)
+
+
+def find_study(name: str) -> Study:
+    """The study of that name.
+
+    Raises: ConfigError with the nearest name where there is none.
+
+    >>> find_study("gpt1-figure2").name
+    Traceback (most recent call last):
+    ...
+    gptrilogy.errors.ConfigError: there is no study gpt1-figure2; did you mean gpt1-figure2-zero-shot?
+    """
+    found = next((study for study in STUDIES if study.name == name), None)
+    if found is None:
+        raise ConfigError(f"there is no study {name}; {suggest(name, (study.name for study in STUDIES))}")
+    return found
