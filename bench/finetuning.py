@@ -71,8 +71,10 @@ def measure(case: TuneCase, steps: int, repeats: int, say: Say, contenders: Sequ
 
     Raises: RuntimeError where a process ends early or the contenders do not do the same work.
     """
-    found = Found(case, steps, repeats)
-    contenders = _fitting(case, contenders, found, say)
+    contenders, left_out = fitting(case, contenders, available_bytes())
+    found = Found(case, steps, repeats, left_out=left_out)
+    for reason in left_out:
+        say(f"left out: {reason}")
     checked = {name: checked_nats(name, case, say) for name in contenders if name != TRAINER_8}  # its steps are others
     require_equal_losses(checked)
     with ExitStack() as stack:
@@ -121,16 +123,12 @@ def _require_equal_sizes(found: Found) -> None:
         raise RuntimeError(f"contenders must have equally many parameters, got {sizes}")
 
 
-def _fitting(case: TuneCase, contenders: Sequence[str], found: Found, say: Say) -> Sequence[str]:
-    """As many contenders as memory holds side by side; the others are noted as left out."""
+def fitting(case: TuneCase, contenders: Sequence[str], free_bytes: int) -> tuple[Sequence[str], list[str]]:
+    """The first contenders, as many as so much memory holds side by side, and why each of the others is left out."""
     each = KEPT_BYTES * n_parameters(case.model) + LIBRARIES_BYTES
-    free = available_bytes()
-    n = max(ALWAYS, (free - AT_WORK_BYTES) // each)
-    for name in contenders[n:]:
-        reason = f"{name}: processes of {each / 1e9:.1f} GB each, and {free / 1e9:.1f} GB are free"
-        found.left_out.append(reason)
-        say(f"left out: {reason}")
-    return contenders[:n]
+    n = max(ALWAYS, (free_bytes - AT_WORK_BYTES) // each)
+    reason = f"processes of {each / 1e9:.1f} GB each, and {free_bytes / 1e9:.1f} GB are free"
+    return contenders[:n], [f"{name}: {reason}" for name in contenders[n:]]
 
 
 if __name__ == "__main__":

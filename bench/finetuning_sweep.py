@@ -6,7 +6,7 @@ cast to bf16 once a step, under one autocast around all groups, or once a group.
 
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -16,7 +16,7 @@ import torch
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from bench.finetuning_cases import TuneCase, snli
+from bench.finetuning_cases import snli
 from bench.finetuning_contenders import Start, padded_tokens, real_tokens, tune_config
 from bench.measure import Say
 from bench.record import Log, facts, write_record
@@ -39,12 +39,12 @@ HEADING = ("model", "lambda", "a group's cost", "groups", "tokens a real one", "
 CPU = torch.device("cpu")
 
 METHOD = """\
-Milliseconds of a step of 32 examples of SNLI in bf16, gradient, clipping and update, with dropout {dropout:g}; medians of
-n = {n} after a round of warm-up. All variants take turns on one model, on the same batch in each round. "a group's cost"
-is GROUP_COST_TOKENS, the tokens of padding that one more group is worth; "groups" is their mean number a step. "Cast by
-group": an autocast context a group, as `gpt finetune` has it. "Cast by step": one around all groups, in which weights
-are cast once; each group's backward runs inside with autocast off. The small model has 4 layers, width 128 and 4,096
-tokens: the ids of GPT-2's tokenizer modulo that, so that lengths are the same."""
+Milliseconds of a step of {batch_size} examples of SNLI in bf16: gradient, clipping and update, with dropout
+{dropout:g}; medians of n = {n} after a round of warm-up. All variants take turns on one model, in each round on one
+batch. "a group's cost" is GROUP_COST_TOKENS, the tokens of padding that one more group is worth; "groups" is their mean
+number a step. "Cast by group": an autocast context a group, as `gpt finetune` has it. "Cast by step": one around all
+groups, in which weights are cast once; each group's backward runs inside, with autocast off. The small model has 4
+layers, width 128 and 4,096 tokens: the ids of GPT-2's tokenizer modulo that, so that lengths are the same."""
 
 app = App(name="bench.finetuning_sweep", help_format="plaintext", version_flags=[])
 
@@ -111,21 +111,18 @@ def sweep(
     start = Start.of(case, tune_config(case, "bf16"))
     starts = {"GPT-2 small": start, "4 x 128": shrunk(start, SMALL)}
     found = [measure(name, start, rounds, log.say) for name, start in starts.items()]
-    page = f"{table(HEADING, [line for one in found for line in one.lines()])}\n\n{method(case, rounds)}"
+    method = METHOD.format(batch_size=case.batch_size, dropout=case.dropout, n=rounds)
+    page = f"{table(HEADING, [line for one in found for line in one.lines()])}\n\n{method}"
     print(page)
     if out:
         known = facts(f"python -m bench.finetuning_sweep --data DIR --rounds {rounds} --out DIR", rounds)
         write_record(out, "Groups of like length", page, known, {"models": [one.numbers() for one in found]}, log.lines)
 
 
-def method(case: TuneCase, rounds: int) -> str:
-    return METHOD.format(dropout=case.dropout, n=rounds)
-
-
 def shrunk(start: Start, model: GPTConfig) -> Start:
     """The same lengths for a model of fewer tokens."""
     items = [
-        item._replace(sequences=tuple(tuple(id % model.n_vocab for id in ids) for ids in item.sequences))
+        item._replace(sequences=tuple(tuple(token % model.n_vocab for token in ids) for ids in item.sequences))
         for item in start.items
     ]
     return Start(start.config.replace(model=model.model_dump()), items, start.eot_id)
@@ -164,7 +161,7 @@ def step_s(state: TrainState[FineTuned], items: Sequence[Item], train: TuneConfi
 
 
 def gradients_cast_by_group(model: FineTuned, items: Sequence[Item], train: TuneConfig) -> float:
-    losses: Mapping[str, float] | None = l3_gradients(model, items, train, StopRequest())
+    losses = l3_gradients(model, items, train, StopRequest())
     assert losses is not None
     return losses["loss_nats"]
 

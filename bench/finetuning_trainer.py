@@ -108,11 +108,11 @@ def their_model(start: Start) -> Any:
         resid_pdrop=sizes.dropout,
         embd_pdrop=sizes.dropout,
         attn_pdrop=sizes.dropout,
-        num_labels=start.config.task.n_outputs,
         bos_token_id=start.eot_id,
         eos_token_id=start.eot_id,
         pad_token_id=start.eot_id,
     )
+    config.num_labels = start.config.task.n_outputs
     model: Any = GPT2ForSequenceClassification(config)
     weights = to_theirs(ours.gpt.state_dict(), sizes, HF_GPT2) | {"score.weight": ours.head.weight.detach()}
     model.load_state_dict(weights)

@@ -30,11 +30,11 @@ OURS = "ours"
 HEADING = ("deviation", "{}, mean and 95%", "against ours, by seed", "dev loss", "training loss", "minutes a run")
 
 METHOD = """\
-Each row is n = {n} runs with other seeds: other new weights, another order of the examples, other dropout. Runs of one
-seed share all three as far as they draw alike; a mask of another shape shifts the draws after it. All else is the
-default of `gpt finetune`, but for a rate of {rate:g} and fp32; steps are {steps}. The score, times 100, is that of the
-weights after the last step, with no checkpoint chosen. Intervals are Student's t over seeds, and differences are paired
-by seed. Losses are those of the labels, in nats: on the dev examples, and the mean of the last {last} steps. The second
+Runs: {steps}, n = {n} of each row, with other seeds: other new weights, another order of the examples, other dropout.
+Those of one seed share all three as far as they draw alike; a mask of another shape shifts the draws after it. All else
+is the default of `gpt finetune`, but for a peak rate of {rate:g} and fp32. The score, times 100, is that of the weights
+after the last step, with no checkpoint chosen. Intervals are Student's t over seeds, and differences are paired by
+seed. Losses are those of the labels, in nats: on the dev examples, and the mean of the last {last} steps. The second
 row is ours again at a rate larger by a millionth: what it shows against ours is how far rounding alone carries two runs
 apart, and so the least that the other rows could show."""
 
@@ -56,7 +56,7 @@ class Found:
 
         tables = [f"## {task}\n\n{self._table(task)}" for task in self.metrics]
         left_out = "\n".join(f"- Left out: {reason}." for reason in self.left_out)
-        steps = " and ".join(f"{steps:,} ({task})" for task, steps in self.steps.items())
+        steps = " and ".join(f"{steps:,} steps of {task}" for task, steps in self.steps.items())
         n = len({run.seed for run in self.runs})
         method = METHOD.format(n=n, rate=self.learning_rate, steps=steps, last=LAST_STEPS)
         return "\n\n".join(part for part in (*tables, left_out, method if self.runs else "") if part)
@@ -140,8 +140,8 @@ def released_code(
 def measure(
     base: "LanguageModel", data: Path, tasks: Sequence[TaskName], seeds: int, how: TuneConfig, say: Say
 ) -> Found:
-    """Train by all rules under one seed, then under the next."""
-    from bench.released_training import ARMS, FILES, Study
+    """Train by all rules under one seed, then under the next; each rule on the first task on which it can matter."""
+    from bench.released_training import ARMS, FILES, ON_EACH_TASK, Study
 
     found = Found(how.learning_rate)
 
@@ -157,11 +157,12 @@ def measure(
             continue
         study = Study.read(name, (train, dev), base, how)
         found.metrics[name], found.steps[name] = study.config.task.metrics[0], study.steps
-        same = study.without_effect()
-        for arm, reason in same.items():
+        without = study.without_effect() | {run.arm: f"its runs are on {run.task}" for run in found.runs}
+        without = {arm: reason for arm, reason in without.items() if arm not in ON_EACH_TASK}
+        for arm, reason in without.items():
             leave_out(f"{name}, {arm}: {reason}")
         for seed in range(seeds):
-            for arm in (arm for arm in ARMS if arm not in same):
+            for arm in (arm for arm in ARMS if arm not in without):
                 run = study.run(arm, seed)
                 say(f"{name}, seed {seed}, {arm}: {100 * run.score:.2f} after {run.seconds:.0f} s")
                 found.runs.append(run)

@@ -44,6 +44,7 @@ ARMS: Mapping[str, Deviations] = {
     "texts of n_ctx/2 - 2 tokens": Deviations(half_segments=True),
     ALL: Deviations.all(),
 }
+ON_EACH_TASK = (OURS, CONTROL, ALL)
 NUDGE = 1e-6
 LAST_STEPS = 50  # whose mean loss is that of the training
 
@@ -172,7 +173,7 @@ def fine_tune(
 
 def gradients(model: FineTuned, items: Sequence[Item], how: TuneConfig, rules: Deviations, n_positions: int) -> float:
     """Add the gradient of a step, ours unless a rule of the loss says otherwise; -> the loss of the labels."""
-    if rules.of_loss:
+    if rules.in_loss:
         return released_gradients(model, items, how, rules, n_positions)[0]
     losses = l3_gradients(model, items, how, StopRequest())
     assert losses is not None
@@ -182,7 +183,7 @@ def gradients(model: FineTuned, items: Sequence[Item], how: TuneConfig, rules: D
 def updater(model: FineTuned, how: TuneConfig, rules: Deviations) -> Callable[[float], None]:
     """What clips the gradient and takes a step at a rate: our optimizer, or the released one."""
     weights = list(model.parameters())
-    if rules.of_optimizer:
+    if rules.in_optimizer:
         released = ReleasedAdam(
             weights,
             beta1=how.beta1,

@@ -32,10 +32,13 @@ def commands(section: str) -> list[str]:
 
 @pytest.fixture
 def home(tmp_path: Path, shared_data: Callable[[str], Path]) -> Path:
-    """A folder with what a reader has by then: novels, a run of theirs, and OpenAI's files, small ones."""
+    """A folder with what a reader has by then: novels, a run of theirs, reviews, and OpenAI's files, small ones."""
     (tmp_path / "novels").mkdir()
     (tmp_path / "novels" / "tale.txt").write_text(TEXT)
     write_run(tmp_path / "runs" / "novels", train_byte_bpe([TEXT], 280))
+    for name in ("reviews.jsonl", "new.jsonl"):
+        reviews = [{"review": f"A text {i} finds {w}.", "stars": w} for i in range(20) for w in ("good", "bad")]
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in reviews))
     (tmp_path / "vocab").symlink_to(shared_data("vocab/gpt2"))
     released = tmp_path / "models" / "124M"
     shutil.copytree(tmp_path / "vocab", released)
@@ -47,12 +50,12 @@ def home(tmp_path: Path, shared_data: Callable[[str], Path]) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
-def test_bring_your_own_runs_as_written(home: Path) -> None:
+def run_section(section: str, home: Path) -> dict[str, str]:
+    """Run a section's commands, but those that need a network; -> what each printed, by its first three words."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "GPTRILOGY_CACHE": str(home / "cache"), "OMP_NUM_THREADS": "1"}
     said: dict[str, str] = {}
-    for line in commands("Bring your own, take it with you"):
+    for line in commands(section):
         if NETWORK in line:
             continue
         done = subprocess.run(
@@ -60,6 +63,22 @@ def test_bring_your_own_runs_as_written(home: Path) -> None:
         )
         assert done.returncode == 0, f"{line}\n{done.stderr}"
         said[" ".join(line.split()[:3])] = done.stdout
+    return said
+
+
+@pytest.mark.slow
+def test_your_own_labels_runs_as_written(home: Path) -> None:
+    said = run_section("Your own labels", home)
+    assert "truth in rows, predictions in columns" in said["gpt finetune runs/novels"]
+    header, *lines = said["gpt predict runs/reviews"].splitlines()
+    assert header == "prediction\tbad\tgood"
+    assert len(lines) == 40
+    assert json.loads(said['echo "It was'])["predictions"][0]["label"] in ("bad", "good")
+
+
+@pytest.mark.slow
+def test_bring_your_own_runs_as_written(home: Path) -> None:
+    said = run_section("Bring your own, take it with you", home)
     assert said["gpt tokenizer fetch"].startswith(str(home / "cache"))
     assert "OpenAI GPT-2 models/124M" in said["gpt import models/124M"]
     assert said["gpt generate models/gpt2"].startswith("In a shocking finding")

@@ -2,14 +2,17 @@
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from tiny_tuning import ignore, prepared, write_page
 
 from gptrilogy.config import Tree
+from gptrilogy.evaluation.metrics import bootstrap
+from gptrilogy.finetuning import judging
 from gptrilogy.runs import Run
+from tiny_tuning import ignore, prepared, write_page
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -26,6 +29,14 @@ def no_power_cut() -> Iterator[None]:
     """Nothing here tests what a power cut leaves, so nothing waits for the disk."""
     with pytest.MonkeyPatch.context() as disk:
         disk.setattr(os, "fsync", ignore)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def rough_intervals() -> Iterator[None]:
+    """Intervals are tested where they are made; here a few resamples do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judging, "bootstrap", partial(bootstrap, resamples=20))
         yield
 
 

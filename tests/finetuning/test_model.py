@@ -5,10 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from finetuning_reference import outputs_reference, task_loss_reference
-from tiny_tasks import EXTRACT, GPT2, N_VOCAB, PAPERS, TASKS, items_of, tuned
 from torch import Tensor
 
+from finetuning_reference import outputs_reference, task_loss_reference
 from gptrilogy.finetuning.batches import Batch, Item, in_groups
 from gptrilogy.finetuning.config import TaskConfig, TuneConfig
 from gptrilogy.finetuning.model import (
@@ -23,6 +22,7 @@ from gptrilogy.finetuning.model import (
 from gptrilogy.models import GPT
 from gptrilogy.models.config import GPTConfig
 from gptrilogy.training.optimizer import build_optimizer
+from tiny_tasks import EXTRACT, GPT2, N_VOCAB, PAPERS, TASKS, items_of, tuned
 
 CPU = torch.device("cpu")
 
@@ -170,7 +170,9 @@ def test_a_head_has_one_output_a_class_a_level_or_an_answer() -> None:
     }
 
 
-def taken_over(config: GPTConfig, layers: int | None, *, seed: int = 1) -> tuple[set[str], FineTuned, dict[str, Tensor]]:
+def taken_over(
+    config: GPTConfig, layers: int | None, *, seed: int = 1
+) -> tuple[set[str], FineTuned, dict[str, Tensor]]:
     """The parts whose weights came pretrained, of a model of four blocks; with it and the pretrained weights."""
     config = config.replace(n_layer=4)
     pretrained = GPT(config, torch.Generator().manual_seed(0)).state_dict()
@@ -178,7 +180,9 @@ def taken_over(config: GPTConfig, layers: int | None, *, seed: int = 1) -> tuple
     train = TuneConfig(transfer_layers=layers)
     model = initial_model(extended(config, train), pretrained, TASKS["classification"], train, seed)
     equal = {
-        name for name, weight in model.gpt.named_parameters() if torch.equal(weight[: len(pretrained[name])], pretrained[name])
+        name
+        for name, weight in model.gpt.named_parameters()
+        if torch.equal(weight[: len(pretrained[name])], pretrained[name])
     }
     for name, weight in model.gpt.named_parameters():
         if name not in equal:
@@ -192,7 +196,9 @@ def test_as_many_blocks_as_asked_for_come_pretrained(layers: int | None, paper: 
     equal, model, pretrained = taken_over(PAPERS[paper], layers)
     n = 4 if layers is None else layers
     parts = {
-        part for part in ("wte.", "wpe.", "h.0.", "h.1.", "h.2.", "h.3.", "ln_f.") if any(k.startswith(part) for k in equal)
+        part
+        for part in ("wte.", "wpe.", "h.0.", "h.1.", "h.2.", "h.3.", "ln_f.")
+        if any(k.startswith(part) for k in equal)
     }
     expected = {"wte.", "wpe.", *(f"h.{block}." for block in range(n))} if n >= 0 else set[str]()
     if n == 4 and PAPERS[paper].final_norm:
@@ -233,7 +239,9 @@ def test_frozen_blocks_stay_to_the_bit_while_all_else_learns(blocks: int, paper:
     stays = {
         name
         for name, weight in model.state_dict().items()
-        if torch.equal(weight[:N_VOCAB] if "wte" in name else weight, before[name][:N_VOCAB] if "wte" in name else before[name])
+        if torch.equal(
+            weight[:N_VOCAB] if "wte" in name else weight, before[name][:N_VOCAB] if "wte" in name else before[name]
+        )
     }
     frozen = ("gpt.wte.", "gpt.wpe.", *(f"gpt.h.{block}." for block in range(blocks))) if blocks else ()
     assert stays == {name for name in before if frozen and name.startswith(frozen)}

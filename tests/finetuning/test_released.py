@@ -123,7 +123,8 @@ class TestOptimizer:
     @pytest.mark.parametrize(("t", "times"), [(1, 31.6228), (10, 10.0226), (1000, 1.2576)])
     def test_a_raw_epsilon_is_larger_by_the_root_of_the_correction(self, t: int, times: float) -> None:
         epsilon, gradient, rate = 1e-3, 0.01, 0.1
-        assert 1 / math.sqrt(1 - 0.999**t) == pytest.approx(times, abs=1e-4)
+        unbias = math.sqrt(1 - 0.999**t)
+        assert 1 / unbias == pytest.approx(times, abs=1e-4)
         last: dict[bool, float] = {}
         for raw in (False, True):
             (weight,) = weights_of((1, 1))
@@ -136,19 +137,18 @@ class TestOptimizer:
             last[raw] = before - weight.item()
         # A constant gradient is its own unbiased mean, and the root of its unbiased square.
         assert last[False] == pytest.approx(rate * gradient / (gradient + epsilon), rel=1e-9)
-        unbias = math.sqrt(1 - 0.999**t)
         assert last[True] == pytest.approx(rate * gradient / (gradient + epsilon / unbias), rel=1e-9)
 
     @pytest.mark.parametrize(("t", "share"), [(1, 0.3162), (10, 0.1532), (1000, 0.7951)])
     def test_a_scaled_decay_takes_a_share_of_a_weight_without_gradient(self, t: int, share: float) -> None:
+        correction = math.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        assert correction == pytest.approx(share, abs=1e-4)
         (weight,) = weights_of((2, 2))
         optimizer = ReleasedAdam([weight], decay=0.01, deviations=Deviations(scaled_decay=True))
         weight.grad = torch.zeros_like(weight)
         optimizer.t = t - 1
         before = weight.detach().clone()
         optimizer.step(0.1)
-        assert math.sqrt(1 - 0.999**t) / (1 - 0.9**t) == pytest.approx(share, abs=1e-4)
-        correction = math.sqrt(1 - 0.999**t) / (1 - 0.9**t)
         assert_all_close([weight], [before * (1 - 0.1 * 0.01 * correction)], 1e-15)
 
     def test_without_epsilon_and_decay_the_two_are_one(self) -> None:
@@ -357,24 +357,21 @@ class TestSharedMask:
             assert ((scores.mean(0) - answers @ head).abs() < SURE * errors).all()
 
     def test_a_shared_mask_moves_answers_together_and_ours_does_not(self, answers: Tensor) -> None:
-        products = {shared: deviations_multiplied(*drawn_scores(answers, shared=shared)) for shared in (False, True)}
-        head = drawn_scores(answers, shared=True, n=1)[1]
-        covariance = (P / (1 - P) * head.square() * answers[0] * answers[1]).sum().item()
-        for shared, expected in ((False, 0.0), (True, covariance)):
-            error = products[shared].std() / math.sqrt(N_MASKS)
-            assert abs(products[shared].mean().item() - expected) < SURE * error
-        assert covariance > 20 * products[False].std() / math.sqrt(N_MASKS)
-
-    def test_a_shared_mask_makes_less_noise_between_answers_that_are_alike(self, answers: Tensor) -> None:
-        spread = {}
         for shared in (False, True):
             scores, head = drawn_scores(answers, shared=shared)
-            spread[shared] = (scores[:, 0] - scores[:, 1]).var().item()
-        apart = (P / (1 - P) * head.square() * (answers[0] - answers[1]).square()).sum().item()
-        each = (P / (1 - P) * head.square() * answers.square().sum(0)).sum().item()
-        assert spread[True] == pytest.approx(apart, rel=0.1)
-        assert spread[False] == pytest.approx(each, rel=0.1)
-        assert apart < each / 2
+            covariance = (P / (1 - P) * head.square() * answers[0] * answers[1]).sum()
+            products = (scores - answers @ head).prod(1)  # of the errors of the two answers
+            error = products.std() / math.sqrt(N_MASKS)
+            assert (products.mean() - covariance * shared).abs() < SURE * error
+            assert covariance > 4 * SURE * error  # so that neither would pass for the other
+
+    def test_a_shared_mask_makes_less_noise_between_answers_that_are_alike(self, answers: Tensor) -> None:
+        noise = {shared: drawn_scores(answers, shared=shared)[0].diff(dim=1).var().item() for shared in (False, True)}
+        head = drawn_scores(answers, shared=True)[1]
+        per_unit = P / (1 - P) * head.square()
+        assert noise[True] == pytest.approx((per_unit * answers.diff(dim=0).square()).sum().item(), rel=0.1)
+        assert noise[False] == pytest.approx((per_unit * answers.square()).sum().item(), rel=0.1)
+        assert noise[True] < noise[False] / 2
 
     def test_answers_of_different_examples_have_masks_of_their_own(self) -> None:
         torch.manual_seed(0)
@@ -384,17 +381,15 @@ class TestSharedMask:
         assert not torch.equal(dropped[0], dropped[2])
 
 
-def drawn_scores(answers: Tensor, *, shared: bool, n: int = N_MASKS) -> tuple[Tensor, Tensor]:
-    """The scores of both answers under n masks, and the head that gives them."""
+def drawn_scores(answers: Tensor, *, shared: bool) -> tuple[Tensor, Tensor]:
+    """The scores of both answers under many masks, and the head that gives them.
+
+    Shapes: answers (2, C) -> (N_MASKS, 2), (C,).
+    """
     head = torch.linspace(-1, 2, answers.shape[1])
     torch.manual_seed(6)
-    dropped = head_dropout(answers.repeat(n, 1), (2,) * n, P, shared=shared, training=True)
-    return (dropped @ head).view(n, 2), head
-
-
-def deviations_multiplied(scores: Tensor, head: Tensor) -> Tensor:
-    centred = scores - scores.mean(0)
-    return centred[:, 0] * centred[:, 1]
+    dropped = head_dropout(answers.repeat(N_MASKS, 1), (2,) * N_MASKS, P, shared=shared, training=True)
+    return (dropped @ head).view(N_MASKS, 2), head
 
 
 words = st.text("abcdef", min_size=1, max_size=40)
@@ -419,10 +414,3 @@ class TestSegments:
         (ours,) = transform("entailment", [example], tokenizer, n_ctx=24)[0].sequences
         assert len(ours) == 24
         assert len(cut_segments(ours, delimiter, 24)) == 10 + 1 + 3
-
-
-def test_deviations_add_up() -> None:
-    both = Deviations(raw_epsilon=True) | Deviations(shared_mask=True)
-    assert both == Deviations(raw_epsilon=True, shared_mask=True)
-    assert (both.of_optimizer, both.of_loss) == (True, True)
-    assert (NONE.of_optimizer, NONE.of_loss) == (False, False)

@@ -63,7 +63,10 @@ def test_each_answer_follows_context_and_question_which_no_delimiter_parts() -> 
 
 @pytest.mark.parametrize("texts", [("ab", ""), ("", "ab")])
 def test_where_context_or_question_is_missing_no_space_is_added(texts: tuple[str, str]) -> None:
-    assert sequences("choice", Example(texts, ("c", "d"))) == ((257, 97, 98, 258, 99, 259), (257, 97, 98, 258, 100, 259))
+    assert sequences("choice", Example(texts, ("c", "d"))) == (
+        (257, 97, 98, 258, 99, 259),
+        (257, 97, 98, 258, 100, 259),
+    )
 
 
 @pytest.mark.parametrize("n", [2, 3, 26])
@@ -174,7 +177,9 @@ def test_a_text_longer_than_the_context_leaves_room_for_the_others(kind: KindNam
     assert all(field.encode() in kept for number, field in enumerate(fields) if number != place)
 
 
-@pytest.mark.parametrize(("kind", "least"), [("classification", 3), ("entailment", 5), ("similarity", 5), ("choice", 6)])
+@pytest.mark.parametrize(
+    ("kind", "least"), [("classification", 3), ("entailment", 5), ("similarity", 5), ("choice", 6)]
+)
 def test_a_context_must_hold_a_token_of_each_text(kind: KindName, least: int) -> None:
     (made,) = transform(kind, [EXAMPLES[kind]], BYTES, n_ctx=least)
     assert {len(ids) for ids in made.sequences} == {least}
@@ -215,7 +220,10 @@ text = st.text(st.characters(codec="ascii"), min_size=1, max_size=30)
 
 
 @given(
-    kind=st.sampled_from(list(KINDS)), texts=st.tuples(text, text), answers=st.lists(text, min_size=2), spare=st.integers(0, 60)
+    kind=st.sampled_from(list(KINDS)),
+    texts=st.tuples(text, text),
+    answers=st.lists(text, min_size=2),
+    spare=st.integers(0, 60),
 )
 def test_whatever_is_cut_the_special_tokens_stand(
     kind: KindName, texts: tuple[str, str], answers: list[str], spare: int

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gptrilogy.models.attention import attend_reference, visible
 from gptrilogy.models.blocked_attention import UNSEEN, Runs, blocked_attention, causal_runs, run_attention
+from gptrilogy.models.dropout import keep_scales
 
 QKV = tuple[Tensor, Tensor, Tensor]
 
@@ -76,9 +77,9 @@ def dropped_reference(q: Tensor, k: Tensor, v: Tensor, dropout: float, block: in
     keep = torch.zeros(B * H, T, T)
     for start in range(0, T, block):
         stop = min(start + block, T)
-        keep[:, start:stop, :stop] = torch.empty(B * H, stop - start, stop).bernoulli_(1 - dropout)
+        keep[:, start:stop, :stop] = keep_scales(torch.empty(B * H, stop - start, stop), dropout)
     scores = (q @ k.transpose(-2, -1) / math.sqrt(D)).masked_fill(~visible(T, T), -math.inf)
-    return (scores.softmax(-1) * keep.view(B, H, T, T) / (1 - dropout)) @ v
+    return (scores.softmax(-1) * keep.view(B, H, T, T)) @ v
 
 
 @pytest.mark.parametrize(("T", "block"), [(1, 4), (13, 4), (16, 4), (13, 100)])

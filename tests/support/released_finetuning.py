@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from gptrilogy.finetuning.batches import Batch, Item, in_groups
 from gptrilogy.finetuning.config import TuneConfig
 from gptrilogy.finetuning.model import FineTuned, task_loss
+from gptrilogy.models.dropout import dropout as drop
 from gptrilogy.models.gpt import GPT
 
 
@@ -34,15 +35,12 @@ class Deviations:
     def all(cls) -> "Deviations":
         return cls(*(True for _ in fields(cls)))
 
-    def __or__(self, other: "Deviations") -> "Deviations":
-        return Deviations(*(getattr(self, f.name) or getattr(other, f.name) for f in fields(self)))
-
     @property
-    def of_optimizer(self) -> bool:
+    def in_optimizer(self) -> bool:
         return self.raw_epsilon or self.scaled_decay
 
     @property
-    def of_loss(self) -> bool:
+    def in_loss(self) -> bool:
         return self.shared_mask or self.position_logits or self.dropped_matrix
 
 
@@ -135,7 +133,7 @@ def hidden_states(gpt: GPT, matrix: Tensor, ids: Tensor, dropout: float) -> Tens
     Shapes: ids (R, T) -> (R, T, C).
     """
     x = matrix[ids] + matrix[gpt.config.n_vocab :][: ids.shape[1]]
-    x = F.dropout(x, dropout, gpt.training)
+    x = drop(x, dropout, gpt.training)
     for block in gpt.h:
         x = block(x)
     return gpt.ln_f(x)
@@ -158,8 +156,8 @@ def head_dropout(extract: Tensor, counts: Sequence[int], p: float, *, shared: bo
     Shapes: extract (R, C), R = sum(counts) -> (R, C).
     """
     if not shared:
-        return F.dropout(extract, p, training)
-    mask = F.dropout(extract.new_ones(len(counts), extract.shape[1]), p, training)  # (E, C)
+        return drop(extract, p, training)
+    mask = drop(extract.new_ones(len(counts), extract.shape[1]), p, training)  # (E, C)
     return extract * mask.repeat_interleave(torch.tensor(counts), dim=0)
 
 
@@ -191,7 +189,7 @@ def released_gradients(
     gpt, p = model.gpt, model.gpt.config.dropout
     mask = None
     if deviations.dropped_matrix:  # drawn before the groups, as they are one step
-        mask = F.dropout(torch.ones(gpt.config.n_vocab + n_positions, gpt.config.n_embd), p, model.training)
+        mask = drop(torch.ones(gpt.config.n_vocab + n_positions, gpt.config.n_embd), p, model.training)
     n_sequences = sum(len(item.sequences) for item in items)
     totals = torch.zeros(2)
     for group in in_groups(items, bucket=train.bucket):

@@ -2,13 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gptrilogy.recipes import recipe
 from gptrilogy.training.config import TrainConfig
-from gptrilogy.training.schedule import learning_rate
+from gptrilogy.training.schedule import learning_rate, linear_learning_rate
 
 GPT1 = recipe("gpt1").train.model_copy(update={"epochs": None, "max_steps": 200_000})
 GPT3_TOKENS_PER_STEP = 1600 * 2048
@@ -99,3 +100,30 @@ def test_a_longer_run_keeps_the_schedule_whose_end_is_stored(config: TrainConfig
     for each in (stored, longer):
         rate = learning_rate(each, step=step, tokens_per_step=1)
         assert rate == learning_rate(config, step=step, tokens_per_step=1)
+
+
+@pytest.mark.parametrize(("max_steps", "warmup"), [(1000, 2), (10, 0), (10, 5), (10, 9), (1, 0), (537, 1), (2, 1)])
+def test_fine_tuning_warms_up_and_falls_to_zero_on_straight_lines(max_steps: int, warmup: int) -> None:
+    # GPT1 §4.1: "a linear learning rate decay schedule with warmup over 0.2% of training". An update of the warm-up
+    # has the rate at its end, one after it the rate at its beginning, so that none is wasted at zero.
+    for step in range(max_steps):
+        up = np.interp(step + 1, [0, warmup], [0, 1]) if warmup else 1
+        down = np.interp(step, [warmup, max_steps], [1, 0])
+        found = linear_learning_rate(6.25e-5, step=step, max_steps=max_steps, warmup_fraction=warmup / max_steps)
+        assert found == pytest.approx(6.25e-5 * (up if step < warmup else down), rel=1e-9)
+    assert linear_learning_rate(1.0, step=max_steps, max_steps=max_steps, warmup_fraction=warmup / max_steps) == 0
+
+
+@given(max_steps=st.integers(1, 3000), warmup_fraction=st.floats(0, 0.99), peak=st.floats(1e-6, 10))
+def test_no_update_of_fine_tuning_is_wasted_at_zero(max_steps: int, warmup_fraction: float, peak: float) -> None:
+    def rate(step: int) -> float:
+        return linear_learning_rate(peak, step=step, max_steps=max_steps, warmup_fraction=warmup_fraction)
+
+    warmup = warmup_fraction * max_steps
+    rates = [rate(step) for step in range(max_steps)]
+    assert all(0 < each <= peak * (1 + 1e-12) for each in rates)
+    assert rates[0] == pytest.approx(peak * min(1, 1 / warmup if warmup else 1))
+    assert rates[-1] == pytest.approx(peak * min(1, 1 / (max_steps - warmup)))
+    top = rates.index(max(rates))
+    assert abs(top + 1 - warmup) <= 1
+    assert rates == [*sorted(rates[:top]), *sorted(rates[top:], reverse=True)]

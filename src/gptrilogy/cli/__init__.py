@@ -36,6 +36,8 @@ Start here:
     gpt demo                                   watch a model learn to speak
     gpt pretrain novels/ --out runs/novels     train on your own text, 10 min
     gpt generate runs/novels --prompt "It"     let it continue a sentence
+    gpt finetune runs/novels labels.csv ...    teach it to label texts
+    gpt papers list                            the papers' claims, to try again
     gpt inspect runs/novels --attention        draw where each head looks
     gpt import models/124M --out models/gpt2   bring in OpenAI's GPT-2
 

@@ -64,7 +64,7 @@ def finetune(
         Examples: JSONL, CSV, TSV or Parquet; for a published data set its folder or file, or hf: to download it.
     task
         classification, entailment, similarity, choice or regression; or a published data set: cola, sst2, mrpc, stsb,
-        qqp, mnli, qnli, rte, snli, scitail, race, storycloze, openbookqa, arc.
+        qqp, mnli, qnli, rte, snli, scitail, race, storycloze, openbookqa, arc_easy, arc_challenge.
     out
         The run folder to make.
     valid

@@ -11,6 +11,7 @@ from gptrilogy.finetuning.config import TaskConfig, TuneConfig
 from gptrilogy.finetuning.lora import adapter_weights
 from gptrilogy.finetuning.transforms import N_SPECIAL
 from gptrilogy.models.config import GPTConfig
+from gptrilogy.models.dropout import dropout
 from gptrilogy.models.gpt import GPT
 from gptrilogy.models.loss import mean_loss_nats
 from gptrilogy.models.weights import shapes
@@ -41,7 +42,7 @@ class FineTuned(nn.Module):
         extract = hidden[torch.arange(len(hidden), device=hidden.device), batch.ends]  # (R, C)
         if self.task.kind != "choice":
             extract = extract.view(len(batch.counts), -1, extract.shape[1]).sum(1)  # (E, C): both orders are added
-        outputs = self.head(F.dropout(extract, self.head_dropout, self.training)).float()
+        outputs = self.head(dropout(extract, self.head_dropout, self.training)).float()
         return (_by_example(outputs, batch.counts) if self.task.kind == "choice" else outputs), hidden
 
 
@@ -117,7 +118,7 @@ def extended(config: GPTConfig, train: TuneConfig) -> GPTConfig:
 def initial_model(
     config: GPTConfig, pretrained: Mapping[str, Tensor], task: TaskConfig, train: TuneConfig, seed: int
 ) -> FineTuned:
-    """New weights from the seed, and over them the pretrained ones that are taken over. `config` is the extended one."""
+    """New weights from the seed, and over them the pretrained ones that are taken over; `config` is extended."""
     generator = torch.Generator().manual_seed(seed)
     gpt = GPT(config, generator)
     wanted = taken_over(config, train.transfer_layers)
@@ -140,7 +141,7 @@ def taken_over(config: GPTConfig, layers: int | None) -> set[str]:
     n = config.n_layer if layers is None else layers
     if n < 0:
         return set()
-    whole = ["ln_f."] if n == config.n_layer else []
+    whole = ["ln_f."] if n >= config.n_layer else []
     parts = ("wte.", "wpe.", *(f"h.{layer}." for layer in range(n)), *whole)
     return {name for name in shapes(config) if name.startswith(parts)}
 

@@ -2,17 +2,19 @@
 
 import json
 import math
+import shutil
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from gptrilogy.checkpoints import manifest
 from gptrilogy.corpus.sources import read_documents
 from gptrilogy.data.index import INDEX
 from gptrilogy.data.shards import link_shards, open_shards, pack
 from gptrilogy.devices import pick_device, pick_precision
 from gptrilogy.errors import ConfigError, DataError, RunError
-from gptrilogy.files import write_atomic
+from gptrilogy.files import sha256_file, write_atomic
 from gptrilogy.finetuning.batches import Item, chosen
 from gptrilogy.finetuning.config import EPOCHS, FinetuneConfig, TaskConfig
 from gptrilogy.finetuning.finetune import FinetuneData, forgetting
@@ -152,33 +154,57 @@ def prepare(
     config, notes = decide(config, base.model, train, valid, has_text=bool(pretraining))
     for line in notes:
         note(line)
+    for earlier in (INITIAL, PRETRAINING):  # of a run that was in this folder before
+        shutil.rmtree(run.folder / earlier, ignore_errors=True)
     save_tokenizer(base.tokenizer, run.tokenizer_folder)
     run.data_folder.mkdir(exist_ok=True)
     _write_examples(run.data_folder / TRAIN, train)
     _write_examples(run.data_folder / VALID, valid)
     if pretraining:
         _take_text(pretraining, base.tokenizer, run.folder / PRETRAINING, config.seed, note)
-    model = initial_model(config.model, base.model.state_dict(), config.task, config.train, config.seed)
-    write_initial(run, config, model)
     data = read_data(config, run, base.tokenizer, note)
     found = forgetting(base.model, data.pretraining)
     if found is not None:
         row = {"event": "pretraining", "step": 0, "examples": 0, "pretraining_loss_nats": found.loss_nats}
         MetricsLog(run.metrics_path).append(row)
     run.write_config(config.model_dump(mode="json"))
+    model = initial_model(config.model, base.model.state_dict(), config.task, config.train, config.seed)
+    digests = {name: sha256_file(run.data_folder / name) for name in (TRAIN, VALID)}
+    write_initial(run, config, model, digests)  # the last: it says that all is there
     return config, data
 
 
 def reopen(config: FinetuneConfig, run: Run, note: Note) -> FinetuneData:
     """What a prepared run reads, from its own folder.
 
-    Raises: RunError where the preparation was interrupted; DataError; TokenizerError.
+    Raises: RunError where the preparation was interrupted; DataError where a file is missing or damaged;
+    CheckpointError; TokenizerError.
     """
-    if config.train.max_steps is None or not (run.folder / INITIAL).exists():
+    initial = run.folder / INITIAL
+    if not initial.exists():
         raise RunError(
             f"{run.folder} was interrupted before its training began: call `gpt finetune` again with --force"
         )
-    return read_data(config, run, load_tokenizer(run.tokenizer_folder), note)
+    digests = manifest(initial).get("examples", {})
+    for name in (TRAIN, VALID):
+        _verify(run.data_folder / name, digests.get(name))
+    data = read_data(config, run, load_tokenizer(run.tokenizer_folder), note)
+    if config.train.replay and data.pretraining is None:
+        raise DataError(f"{run.folder / PRETRAINING} is gone, whose text train.replay mixes in: put it back")
+    return data
+
+
+def _verify(path: Path, sha256: str | None) -> None:
+    """See that a file is as it was written.
+
+    Raises: DataError where it is not.
+    """
+    try:
+        found = sha256_file(path)
+    except OSError as error:
+        raise DataError(f"cannot read the run's own examples in {path}: {error.strerror}; put the file back") from None
+    if found != sha256:
+        raise DataError(f"{path} is damaged or was changed: its SHA-256 is not the one the run wrote down; put it back")
 
 
 def read_data(config: FinetuneConfig, run: Run, tokenizer: Tokenizer, note: Note) -> FinetuneData:
@@ -202,7 +228,7 @@ def _read_examples(path: Path) -> list[Example]:
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
         return [Example(tuple(row["texts"]), tuple(row["answers"]), row["label"], row["where"]) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"cannot read the run's own examples in {path}: {error}") from None
 
 

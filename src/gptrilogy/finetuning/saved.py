@@ -25,13 +25,16 @@ def is_finetuned(config: Mapping[str, Any]) -> bool:
     return "task" in config
 
 
-def write_initial(run: Run, config: FinetuneConfig, model: FineTuned) -> None:
+def write_initial(run: Run, config: FinetuneConfig, model: FineTuned, digests: Mapping[str, str]) -> None:
     """Keep the weights a run begins with: resume and L2-SP need them.
+
+    `digests`, file name -> SHA-256, are those of the run's examples, by which damage is noticed.
 
     Raises: CheckpointError where the disk is full or cannot be written.
     """
     checkpoint = Checkpoint(config.model_dump(mode="json"), model.state_dict())
-    write_checkpoint(run.folder / INITIAL, checkpoint, tokenizer=run.tokenizer_folder, summary={"step": 0})
+    summary = {"step": 0, "examples": dict(digests)}
+    write_checkpoint(run.folder / INITIAL, checkpoint, tokenizer=run.tokenizer_folder, summary=summary)
 
 
 def rebuild(config: FinetuneConfig, weights: Mapping[str, Tensor], device: torch.device) -> FineTuned:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from gptrilogy.models.dropout import keep_scales
+
 ALIGN = 64  # keys
 UNSEEN = -1e30  # a score that no key has; finite in fp32 and bf16, so that a query with no key at all makes no NaN
 
@@ -86,7 +88,7 @@ class _RunAttention(torch.autograd.Function):
                 P = scores.softmax(-1)
                 if joined:  # the largest probability is exp(largest score - log-sum)
                     log_sums[:, part] = scores.amax(-1, True).to(exact) - P.amax(-1, True).to(exact).log()
-                keep = torch.empty_like(P).bernoulli_(1 - dropout).div_(1 - dropout) if dropout else None
+                keep = keep_scales(P, dropout) if dropout else None
                 if learning:
                     kept += [P] if keep is None else [P, keep]
                 y[:, part] = (P if keep is None else P * keep) @ _of(v, keys)

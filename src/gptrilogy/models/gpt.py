@@ -11,6 +11,7 @@ from gptrilogy.errors import PromptError
 from gptrilogy.models.attention import CausalSelfAttention
 from gptrilogy.models.cache import KVCache, LayerCache
 from gptrilogy.models.config import GPTConfig
+from gptrilogy.models.dropout import dropout
 from gptrilogy.models.initialization import initialize
 from gptrilogy.models.loss import mean_loss_nats, token_nats
 from gptrilogy.models.patterns import Pattern
@@ -54,7 +55,7 @@ class GPT(nn.Module):
             starts = torch.tensor(cache.lengths, device=ids.device)
             positions = starts[:, None] + torch.arange(T, device=ids.device)  # (B, T)
         x = self.wte(ids) + self.wpe(positions)  # (B, T, C)
-        x = F.dropout(x, self.config.dropout, self.training)
+        x = dropout(x, self.config.dropout, self.training)
         for index, block in enumerate(self.h):
             x = block(x, None if cache is None else cache.layer(index))
         if cache is not None:
@@ -113,7 +114,7 @@ class Block(nn.Module):
         return self.ln_2(x + self._drop(self.mlp(x)))
 
     def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training)
+        return dropout(x, self.dropout, self.training)
 
 
 class MLP(nn.Module):

@@ -4,6 +4,7 @@ Every run passes three times over its examples, so that steps grow with them: fe
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from gptrilogy.evaluation.metrics import Estimate, over_seeds, paired_difference
 from gptrilogy.runs import Row
@@ -18,12 +19,13 @@ from gptrilogy.studies.tuning import (
     judged,
     measured,
     opening,
+    quick_scale,
     read_data_sets,
     scores,
 )
 
 FULL = Scale(("SNLI", "CoLA"))  # all of the first is measured before the second begins
-QUICK = Scale(("SNLI",), base_steps=20, max_seeds=2, max_steps=4, max_train=64, max_valid=64)
+QUICK = quick_scale("SNLI")
 SIZES: Mapping[str, tuple[int, ...]] = {"SNLI": (250, 1000, 4000), "CoLA": (500, 2000)}  # and all there are
 QUICK_SIZES: Mapping[str, tuple[int, ...]] = {"SNLI": (32,)}
 WEIGHTS = {"lambda 0.5": 0.5, "lambda 0": 0.0}
@@ -102,9 +104,10 @@ def _growth(of: Mapping[int, tuple[Sequence[float], Sequence[float]]]) -> Estima
 
 def _draw(found: Scores, options: Options) -> None:
     sizes = sorted({size for of in found.values() for size in of})
+    close = {size for less, size in pairwise(sizes) if size < 1.3 * less}  # labels that would overlap
     draw(
         {task: [(size, gain(pair)) for size, pair in of.items()] for task, of in found.items()},
-        {float(size): f"{size:,}" for size in sizes},
+        {size: ("\n" if size in close else "") + f"{size:,}" for size in sizes},
         options.out / "figure.png",
         title="what auxiliary language modelling brings: mean over paired seeds and its 95% interval",
         labels=("training examples", "difference of the score times 100"),

@@ -54,7 +54,7 @@ STUDIES = (
     Study(
         name="gpt1-auxiliary-by-size",
         claim="Larger data sets benefit from the auxiliary language-modelling loss, smaller ones do not.",
-        source="GPT1 §5, Table 5 and the text on ablations",
+        source="GPT1 §5, Table 5",
         minutes=0,
         run=_auxiliary,
     ),
@@ -66,10 +66,10 @@ def find_study(name: str) -> Study:
 
     Raises: ConfigError with the nearest name where there is none.
 
-    >>> find_study("gpt1-figure2").name
+    >>> find_study("gpt1-figure2-zero").name
     Traceback (most recent call last):
     ...
-    gptrilogy.errors.ConfigError: there is no study gpt1-figure2; did you mean gpt1-figure2-zero-shot?
+    gptrilogy.errors.ConfigError: there is no study gpt1-figure2-zero; did you mean gpt1-figure2-zero-shot?
     """
     found = next((study for study in STUDIES if study.name == name), None)
     if found is None:

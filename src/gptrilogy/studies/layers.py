@@ -1,6 +1,10 @@
-"""GPT-1's Figure 2 (left), small: the score by how many pretrained layers fine-tuning takes over."""
+"""GPT-1's Figure 2 (left), small: the score by how many pretrained layers fine-tuning takes over.
+
+With the first layer come the embeddings, with the last one the final norm.
+"""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from gptrilogy.evaluation.metrics import Estimate, over_seeds, paired_difference
 from gptrilogy.runs import Row
@@ -14,12 +18,13 @@ from gptrilogy.studies.tuning import (
     judged,
     measured,
     opening,
+    quick_scale,
     read_data_sets,
     scores,
 )
 
 FULL = Scale(("CoLA", "SNLI"))
-QUICK = Scale(("CoLA",), base_steps=20, max_seeds=2, max_steps=4, max_train=64, max_valid=64)
+QUICK = quick_scale("CoLA")
 TRANSFERRED = (-1, 0, 1, 2, 3, 4)  # and all
 NAMES = {-1: "nothing", 0: "embeddings"}
 
@@ -46,18 +51,19 @@ def run(options: Options, say: Say) -> Result:
         data.title: {n: scores(rows, task=data.name, condition=layer_name(n)) for n in layers} for data in data_sets
     }
     draw(
-        {task: [(place, over_seeds(of[n])) for place, n in enumerate(layers)] for task, of in found.items()},
-        {float(place): layer_name(n) for place, n in enumerate(layers)},
+        {task: [(n, over_seeds(values)) for n, values in of.items()] for task, of in found.items()},
+        {n: layer_name(n) for n in layers},
         options.out / "figure.png",
         title="fine-tuned from a part of the pretrained weights: mean over seeds and its 95% interval",
-        labels=("transferred (layers with the embeddings below them)", "score times 100"),
+        labels=("transferred", "score times 100"),
         bands=True,
     )
     return Result(rows, table(found), verdict(rows, found, quick=options.quick))
 
 
 def layer_name(n: int) -> str:
-    """
+    """How a table calls so many layers.
+
     >>> layer_name(0), layer_name(1), layer_name(6)
     ('embeddings', '1 layer', '6 layers')
     """
@@ -93,7 +99,7 @@ def _gain(of: Mapping[int, list[float]], less: int) -> Estimate:
 
 def _course(task: str, of: Mapping[int, list[float]]) -> str:
     means = [over_seeds(values).value for values in of.values()]
-    rises = sum(after > before for before, after in zip(means, means[1:], strict=False))
+    rises = sum(after > before for before, after in pairwise(means))
     listed = ", ".join(f"{mean:.1f}" for mean in means)
     how = "rises at every step" if rises == len(means) - 1 else f"rises at {rises} of {len(means) - 1} steps"
     return f"the mean of {task} {how} ({listed})"

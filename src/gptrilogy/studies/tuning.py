@@ -22,7 +22,6 @@ from gptrilogy.config import parse
 from gptrilogy.corpus.sotu import find_speeches
 from gptrilogy.data import permutation
 from gptrilogy.devices import describe
-from gptrilogy.errors import DataError
 from gptrilogy.evaluation.metrics import Estimate
 from gptrilogy.extras import needs
 from gptrilogy.files import sha256_json
@@ -74,6 +73,11 @@ class Scale:
         return {"max_steps": self.max_steps} if self.max_steps else {"epochs": EPOCHS}
 
 
+def quick_scale(task: str) -> Scale:
+    """So little of one task that only the path is tried."""
+    return Scale((task,), base_steps=20, max_seeds=2, max_steps=4, max_train=64, max_valid=64)
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A published data set, where its files lie below the data folder, and how much of it a study takes."""
@@ -111,17 +115,7 @@ class DataSet:
 
     @property
     def title(self) -> str:
-        return f"{self.name} {'Matthews' if self.metric == 'matthews' else self.metric}"
-
-    @property
-    def constant(self) -> float:
-        """The score, times 100, of the most frequent class; of choices at random; a correlation has none: 0."""
-        if self.metric != "accuracy":
-            return 0.0
-        if self.kind == "choice":
-            return 100 * fmean(1 / len(example.answers) for example in self.valid)
-        labels = [example.label for example in self.valid]
-        return 100 * max(map(labels.count, set(labels))) / len(labels)
+        return f"{self.name} {self.metric if self.metric == 'accuracy' else self.metric.capitalize()}"
 
     @property
     def digest(self) -> str:
@@ -162,7 +156,8 @@ class Trial:
         config = self.config(base)
         facts = [base.sha256, config.task.model_dump(mode="json"), config.train.model_dump(mode="json")]
         recipe = sha256_json([*facts, self.data.digest])[:12]
-        return {"task": self.data.name, "condition": self.condition, "seed": self.seed, "recipe": recipe}
+        where = {"task": self.data.name, "condition": self.condition, "seed": self.seed}
+        return {**where, "base": base.sha256[:12], "recipe": recipe}
 
 
 def find_base(options: Options, scale: Scale, say: Say) -> Base:
@@ -215,8 +210,6 @@ def read_data_sets(options: Options, scale: Scale, say: Say, *, whole: bool = Fa
 def _drawn(name: str, path: Path, split: Split, say: Say) -> list[Example]:
     """All examples of a file, in an order that is drawn once for all studies."""
     examples = list(read_published(name, path, split, note=say))
-    if not examples:
-        raise DataError(f"{path} holds no examples; give a whole file of {name}")
     n = len(examples)
     key = permutation.draw(0, np.full(n, DRAWN_FOR, dtype=np.uint64))
     order = permutation.permute(np.arange(n, dtype=np.uint64), n, key)
@@ -229,7 +222,7 @@ def measured(options: Options, base: Base, trials: Sequence[Trial], say: Say) ->
     Raises: what fine-tuning raises; rows until then are kept, and the same command goes on from there.
     """
     journal = Journal(options.out / "rows.jsonl")
-    reporter = _Once(say)
+    reporter = Once(say)
     for number, trial in enumerate(trials, start=1):
         place = {"quick": options.quick, **trial.place(base)}
         row = journal.find(place)
@@ -243,7 +236,7 @@ def measured(options: Options, base: Base, trials: Sequence[Trial], say: Say) ->
         yield row
 
 
-def measure(base: Base, trial: Trial, folder: Path, reporter: "_Once") -> Row:
+def measure(base: Base, trial: Trial, folder: Path, reporter: "Once") -> Row:
     """Fine-tune once, in a folder that is gone afterwards; -> the score and what it cost.
 
     Raises: what fine-tuning raises.
@@ -272,7 +265,7 @@ def measure(base: Base, trial: Trial, folder: Path, reporter: "_Once") -> Row:
     }
 
 
-class _Once:
+class Once:
     """A reporter that passes on notes and warnings, each the first time; how far it is, the study says itself."""
 
     def __init__(self, say: Say) -> None:
