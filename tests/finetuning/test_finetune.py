@@ -1,7 +1,8 @@
 """Whole runs: stopped anywhere they end in the same bits, learn what can be learnt, and leave a language model."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -43,21 +44,37 @@ WAYS: dict[str, Tree] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def small_groups() -> Iterator[None]:
     """Five examples make several groups."""
-    monkeypatch.setattr(batches, "GROUP_TOKENS", 30)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batches, "GROUP_TOKENS", 40)
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
+    """The run of a way that nothing interrupted."""
+
+    @cache
+    def whole(way: str) -> Run:
+        run = prepared(tmp_path_factory.mktemp("whole"), WAYS[way], pretraining=page)
+        assert tune(run).finished
+        return run
+
+    return whole
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_stopping_after_every_single_step_changes_no_bit(way: str, new_run: Callable[..., Run], page: Path) -> None:
-    whole, halting = (new_run(WAYS[way], pretraining=page) for _ in range(2))
-    assert tune(whole).finished
+def test_stopping_after_every_single_step_changes_no_bit(
+    way: str, whole: Callable[[str], Run], new_run: Callable[..., Run], page: Path
+) -> None:
+    halting = new_run(WAYS[way], pretraining=page)
     for step in range(1, 7):
         outcome = tune(halting, stop_at=step)
         assert outcome.last_row["step"] == step
         assert outcome.finished == (step == 6)
-    assert_equal_runs(whole, halting)
+    assert_equal_runs(whole(way), halting)
     resumed = [row["step"] for row in read_metrics(halting.metrics_path) if row["event"] == "resume"]
     assert resumed == [*range(1, 6)]
 
@@ -65,9 +82,9 @@ def test_stopping_after_every_single_step_changes_no_bit(way: str, new_run: Call
 @pytest.mark.parametrize("way", ["classification", "l2_sp and replay"])
 @pytest.mark.parametrize("step", [1, 4, 6])
 def test_a_stop_between_two_groups_leaves_the_step_unmade(
-    step: int, way: str, new_run: Callable[..., Run], page: Path
+    step: int, way: str, whole: Callable[[str], Run], new_run: Callable[..., Run], page: Path
 ) -> None:
-    whole, interrupted, stopped = (new_run(WAYS[way], pretraining=page) for _ in range(3))
+    interrupted, stopped = (new_run(WAYS[way], pretraining=page) for _ in range(2))
     stop = StopRequest()
 
     def request(at: int, done: int) -> None:
@@ -80,14 +97,14 @@ def test_a_stop_between_two_groups_leaves_the_step_unmade(
     tune(stopped, stop_at=step - 1)
     assert_equal_runs(stopped, interrupted)  # the random generator too
     tune(interrupted)
-    tune(whole)
-    assert_equal_runs(whole, interrupted)
+    assert_equal_runs(whole(way), interrupted)
 
 
 @pytest.mark.parametrize("step", [2, 4, 6])
-def test_a_stop_within_a_validation_loses_no_judgement(step: int, new_run: Callable[..., Run]) -> None:
-    whole, interrupted = new_run(), new_run()
-    stop = StopRequest()
+def test_a_stop_within_a_validation_loses_no_judgement(
+    step: int, whole: Callable[[str], Run], new_run: Callable[..., Run], page: Path
+) -> None:
+    interrupted, stop = new_run(pretraining=page), StopRequest()
 
     def request(row: Row) -> None:
         if row["event"] == "train" and row["step"] == step:
@@ -96,13 +113,13 @@ def test_a_stop_within_a_validation_loses_no_judgement(step: int, new_run: Calla
     assert not tune(interrupted, stop=stop, listener=Listener(on_row=request)).finished
     assert [row["step"] for row in numbers(interrupted) if row["event"] == "valid"] == [*range(2, step, 2)]
     tune(interrupted)
-    tune(whole)
-    assert_equal_runs(whole, interrupted)
+    assert_equal_runs(whole("classification"), interrupted)
 
 
-def test_a_stop_within_the_last_judgement_loses_only_that(new_run: Callable[..., Run]) -> None:
-    whole, interrupted = new_run(), new_run()
-    stop = StopRequest()
+def test_a_stop_within_the_last_judgement_loses_only_that(
+    whole: Callable[[str], Run], new_run: Callable[..., Run], page: Path
+) -> None:
+    interrupted, stop = new_run(pretraining=page), StopRequest()
 
     def request(row: Row) -> None:
         if row["event"] == "valid" and row["step"] == 6:
@@ -110,8 +127,7 @@ def test_a_stop_within_the_last_judgement_loses_only_that(new_run: Callable[...,
 
     assert not tune(interrupted, stop=stop, listener=Listener(on_row=request)).finished
     assert tune(interrupted).finished
-    tune(whole)
-    assert_equal_runs(whole, interrupted)
+    assert_equal_runs(whole("classification"), interrupted)
 
 
 def test_a_finished_run_is_left_as_it_is(new_run: Callable[..., Run]) -> None:
@@ -124,15 +140,13 @@ def test_a_finished_run_is_left_as_it_is(new_run: Callable[..., Run]) -> None:
     assert read_metrics(run.metrics_path) == before
 
 
-def test_a_run_goes_on_without_its_sources(tmp_path: Path, page: Path) -> None:
-    sources = write_page(tmp_path / "text")
-    changes: Tree = {"train": {"l2_sp": 0.1, "replay": 0.5}}
-    whole, orphan = (prepared(tmp_path / name, changes, pretraining=sources) for name in ("whole", "orphan"))
-    tune(orphan, stop_at=4)
-    shutil.rmtree(sources)  # the examples and the base model were never files here
-    assert tune(orphan).finished
-    tune(whole)
-    assert_equal_runs(whole, orphan)
+def test_a_run_goes_on_without_its_sources(tmp_path: Path, whole: Callable[[str], Run]) -> None:
+    way, sources = "l2_sp and replay", write_page(tmp_path / "text")
+    run = prepared(tmp_path / "run", WAYS[way], pretraining=sources)
+    tune(run, stop_at=4)
+    shutil.rmtree(sources)  # the examples and the base model never were files here
+    assert tune(run).finished
+    assert_equal_runs(whole(way), run)
 
 
 def test_a_run_goes_on_where_the_run_whose_text_it_took_is_gone(tmp_path: Path) -> None:
@@ -155,8 +169,11 @@ def test_examples_of_a_step_are_those_the_draw_names(new_run: Callable[..., Run]
 
 
 @pytest.mark.parametrize("kind", ["classification", "entailment", "similarity", "choice", "regression"])
-def test_what_a_letter_gives_away_is_learnt(kind: str, new_run: Callable[..., Run]) -> None:
-    train = {"max_steps": 45, "valid_every": 15, "dropout": 0.0, "head_dropout": 0.0, "batch_size": 6}
+def test_what_a_letter_gives_away_is_learnt(
+    kind: str, new_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "GROUP_TOKENS", 8192)
+    train = {"max_steps": 30, "valid_every": 10, "dropout": 0.0, "head_dropout": 0.0, "batch_size": 6}
     run = new_run({"task": {"kind": kind}, "train": train})
     end = tune(run).last_row
     losses = [row["loss_nats"] for row in numbers(run) if row["event"] == "train"]

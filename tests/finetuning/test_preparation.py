@@ -254,7 +254,9 @@ def test_a_second_run_in_a_folder_keeps_nothing_of_the_first(tmp_path: Path, pag
     assert numbers(run) == []
 
 
-@pytest.mark.parametrize("step", ["save_tokenizer", "write_atomic", "pack", "read_data", "forgetting", "write_initial"])
+@pytest.mark.parametrize(
+    "step", ["decide", "save_tokenizer", "write_atomic", "pack", "read_data", "forgetting", "write_initial"]
+)
 @pytest.mark.parametrize("before", [True, False])
 def test_a_preparation_cut_short_is_no_run(
     step: str, before: bool, tmp_path: Path, page: Path, monkeypatch: pytest.MonkeyPatch

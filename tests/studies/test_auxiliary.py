@@ -75,7 +75,8 @@ def test_differences_are_paired_by_seed() -> None:
 
 def test_the_verdict_says_where_it_helps_and_whether_that_grows() -> None:
     assert verdict(ROWS, by_size(ROWS), quick=False) == (
-        "With 2 seeds of one base, in points out of 100, the auxiliary LM hurts SNLI with 100 examples (-5.0 ± 0.0), "
+        "With 2 seeds of one base, in points out of 100 with 95% intervals, "
+        "the auxiliary LM hurts SNLI with 100 examples (-5.0 ± 0.0), "
         "has no settled effect on SNLI with 9,842 examples (+2.3 ± 3.8); from the fewest examples to all, what it "
         "brings grows on SNLI (+7.3 ± 3.8)."
     )

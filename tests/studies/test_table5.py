@@ -107,7 +107,8 @@ def test_differences_are_paired_by_seed_and_the_average_is_of_each_seed() -> Non
 
 def test_the_verdict_says_what_the_numbers_say() -> None:
     assert verdict(ROWS, by_task(ROWS), quick=False) == (
-        "With 2 seeds of one base, in points out of 100, pretraining helps CoLA (+18.0 ± 0.0), SNLI (+10.0 ± 0.0), "
+        "With 2 seeds of one base, in points out of 100 with 95% intervals, "
+        "pretraining helps CoLA (+18.0 ± 0.0), SNLI (+10.0 ± 0.0), "
         "average (+14.0 ± 0.0); the auxiliary LM hurts CoLA (-5.0 ± 0.0), has no settled effect on "
         "SNLI (+0.5 ± 6.4), average (-2.2 ± 3.2)."
     )

@@ -151,11 +151,11 @@ def prepare(
 
     Raises: DataError; ConfigError; TokenizerError; CheckpointError where the folder cannot be written.
     """
+    for earlier in (INITIAL, PRETRAINING):  # of a run that was in this folder before
+        shutil.rmtree(run.folder / earlier, ignore_errors=True)
     config, notes = decide(config, base.model, train, valid, has_text=bool(pretraining))
     for line in notes:
         note(line)
-    for earlier in (INITIAL, PRETRAINING):  # of a run that was in this folder before
-        shutil.rmtree(run.folder / earlier, ignore_errors=True)
     save_tokenizer(base.tokenizer, run.tokenizer_folder)
     run.data_folder.mkdir(exist_ok=True)
     _write_examples(run.data_folder / TRAIN, train)

@@ -317,7 +317,7 @@ def judged(what: str, gains: Mapping[str, Estimate], verbs: tuple[str, str, str]
 def opening(rows: Sequence[Row], *, quick: bool) -> str:
     """How a verdict begins: what it is worth."""
     seeds = len({row["seed"] for row in rows})
-    where = f"With {seeds} seed{'s' if seeds > 1 else ''} of one base, in points out of 100, "
+    where = f"With {seeds} seed{'s' if seeds > 1 else ''} of one base, in points out of 100 with 95% intervals, "
     return f"A test of the path, whose numbers mean nothing. {where}" if quick else where
 
 
