@@ -65,9 +65,9 @@ def test_results_are_one_json_document(gpt: Gpt, asked: list[Options], tmp_path:
 
 
 def test_an_unknown_study_is_a_wrong_command(gpt: Gpt, tmp_path: Path) -> None:
-    said = gpt("papers", "demo", "gpt1-figure-2", "--out", tmp_path)
+    said = gpt("papers", "demo", "gpt1-figure2-zeroshot", "--out", tmp_path)
     assert (said.code, said.out) == (2, "")
-    assert said.err == "gpt: there is no study gpt1-figure-2; did you mean gpt1-figure2-zero-shot?\n"
+    assert said.err == "gpt: there is no study gpt1-figure2-zeroshot; did you mean gpt1-figure2-zero-shot?\n"
 
 
 def test_a_study_needs_a_seed(gpt: Gpt, asked: list[Options], tmp_path: Path) -> None:

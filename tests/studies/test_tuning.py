@@ -13,9 +13,10 @@ from gptrilogy.generation.language_model import LanguageModel
 from gptrilogy.loading import load
 from gptrilogy.recipes.auto import Shape
 from gptrilogy.runs import Row, Run
-from gptrilogy.studies import pretraining, tuning
+from gptrilogy.studies import pretraining, telling, tuning
 from gptrilogy.studies.study import Options
-from gptrilogy.studies.tuning import Base, DataSet, Scale, Trial, judged, scores
+from gptrilogy.studies.telling import judged, scores
+from gptrilogy.studies.tuning import Base, DataSet, Scale, Trial
 from gptrilogy.tokenizers import BytesTokenizer
 from gptrilogy.training.signals import StopRequest
 from study_data import QUESTION, write_data
@@ -243,7 +244,7 @@ def test_one_seed_settles_nothing() -> None:
 @pytest.mark.parametrize("how", [{"bands": True}, {"log": True}, {}], ids=str)
 def test_a_picture_is_drawn_with_intervals_and_without(tmp_path: Path, how: dict[str, bool]) -> None:
     lines = {"CoLA": [(1.0, Estimate(5, 4, 6)), (2.0, over_seeds([7.0]))], "SNLI": [(1.0, Estimate(50, -400, 500))]}
-    tuning.draw(lines, {1.0: "few", 2.0: "many"}, tmp_path / "a.png", title="t", labels=("x", "y"), **how)
+    telling.draw(lines, {1.0: "few", 2.0: "many"}, tmp_path / "a.png", title="t", labels=("x", "y"), **how)
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 

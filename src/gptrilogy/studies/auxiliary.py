@@ -9,24 +9,12 @@ from itertools import pairwise
 from gptrilogy.evaluation.metrics import Estimate, over_seeds, paired_difference
 from gptrilogy.runs import Row
 from gptrilogy.studies.study import Options, Result, Say
-from gptrilogy.studies.tuning import (
-    DataSet,
-    Scale,
-    Trial,
-    cell,
-    draw,
-    find_base,
-    judged,
-    measured,
-    opening,
-    quick_scale,
-    read_data_sets,
-    scores,
-)
+from gptrilogy.studies.telling import cell, draw, judged, opening, scores
+from gptrilogy.studies.tuning import DataSet, Scale, Trial, find_base, measured, quick_scale, read_data_sets
 
-FULL = Scale(("SNLI", "CoLA"))  # all of the first is measured before the second begins
+FULL = Scale(("SNLI",), max_train=2500)
 QUICK = quick_scale("SNLI")
-SIZES: Mapping[str, tuple[int, ...]] = {"SNLI": (250, 1000, 4000), "CoLA": (500, 2000)}  # and all there are
+SIZES: Mapping[str, tuple[int, ...]] = {"SNLI": (250, 800)}  # and all that are taken
 QUICK_SIZES: Mapping[str, tuple[int, ...]] = {"SNLI": (32,)}
 WEIGHTS = {"lambda 0.5": 0.5, "lambda 0": 0.0}
 CHANGES = "grows on", "shrinks on", "does not change for certain on"
@@ -56,7 +44,7 @@ def run(options: Options, say: Say) -> Result:
 
 
 def parts(data: DataSet, sizes: Sequence[int]) -> list[DataSet]:
-    """The first examples of a data set, so many each time, and all of them."""
+    """The first examples of a data set, so many each time, and all that are taken."""
     return [*(data.first(size) for size in sizes if size < len(data.train)), data]
 
 

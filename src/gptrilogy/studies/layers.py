@@ -9,23 +9,12 @@ from itertools import pairwise
 from gptrilogy.evaluation.metrics import Estimate, over_seeds, paired_difference
 from gptrilogy.runs import Row
 from gptrilogy.studies.study import Options, Result, Say
-from gptrilogy.studies.tuning import (
-    Scale,
-    Trial,
-    cell,
-    draw,
-    find_base,
-    judged,
-    measured,
-    opening,
-    quick_scale,
-    read_data_sets,
-    scores,
-)
+from gptrilogy.studies.telling import cell, draw, judged, opening, scores
+from gptrilogy.studies.tuning import Scale, Trial, find_base, measured, quick_scale, read_data_sets
 
-FULL = Scale(("CoLA", "SNLI"))
+FULL = Scale(("SNLI",))
 QUICK = quick_scale("CoLA")
-TRANSFERRED = (-1, 0, 1, 2, 3, 4)  # and all
+TRANSFERRED = (-1, 0, 1, 2, 4)  # and all
 NAMES = {-1: "nothing", 0: "embeddings"}
 
 Scores = dict[str, dict[int, list[float]]]  # of a task, with so many layers: one a seed

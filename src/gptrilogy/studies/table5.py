@@ -11,20 +11,8 @@ from statistics import fmean
 from gptrilogy.evaluation.metrics import Estimate, over_seeds, paired_difference
 from gptrilogy.runs import Row
 from gptrilogy.studies.study import Options, Result, Say
-from gptrilogy.studies.tuning import (
-    DataSet,
-    Scale,
-    Trial,
-    cell,
-    draw,
-    find_base,
-    judged,
-    measured,
-    opening,
-    quick_scale,
-    read_data_sets,
-    scores,
-)
+from gptrilogy.studies.telling import cell, draw, judged, opening, scores
+from gptrilogy.studies.tuning import DataSet, Scale, Trial, find_base, measured, quick_scale, read_data_sets
 
 FULL = Scale(("CoLA", "STS-B", "SNLI", "OpenBookQA"))
 QUICK = quick_scale("CoLA")

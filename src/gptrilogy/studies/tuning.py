@@ -1,20 +1,18 @@
-"""What the studies of fine-tuning share: a base, four data sets, one measured run, and how results are told.
+"""What the studies of fine-tuning share: a base, four data sets, one measured run.
 
 A run is the product's own: the examples are prepared and trained on in a run folder, which is deleted once its score
-is known. The score is that of the best of its validations, one an epoch, on the examples it was chosen by; this
-flatters every condition alike. Intervals are over seeds, which differ in new weights, order and dropout: what another
-base, or other examples to judge by, would change is not in them.
+is known. The score is that of the final weights, judged once: nothing is chosen by the examples it is judged on.
+Intervals are over seeds, which differ in new weights, order and dropout; what another base, or other examples to judge
+by, would change is not in them.
 """
 
 import hashlib
-import math
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 
@@ -22,8 +20,6 @@ from gptrilogy.config import parse
 from gptrilogy.corpus.sotu import find_speeches
 from gptrilogy.data import permutation
 from gptrilogy.devices import describe
-from gptrilogy.evaluation.metrics import Estimate
-from gptrilogy.extras import needs
 from gptrilogy.files import sha256_json
 from gptrilogy.finetuning.config import FinetuneConfig, MetricName
 from gptrilogy.finetuning.finetune import finetune
@@ -36,7 +32,6 @@ from gptrilogy.generation.language_model import LanguageModel
 from gptrilogy.loading import load
 from gptrilogy.recipes.auto import Shape, with_shape
 from gptrilogy.runs import Row, Run, read_metrics
-from gptrilogy.studies.picture import COLOURS
 from gptrilogy.studies.pretraining import Pupil
 from gptrilogy.studies.study import Journal, Options, Say, data_folder
 from gptrilogy.training.config import RunConfig
@@ -49,7 +44,7 @@ BASE = Shape(n_layer=6, n_embd=128, n_head=4, n_ctx=128, batch_size=16, learning
 N_VOCAB = 4096
 RATE = 1e-3  # of every condition of every task
 EPOCHS = 3
-VERBS = "helps", "hurts", "has no settled effect on"
+AT_THE_END = 1_000_000  # more steps than any run has: it is judged after its last
 DRAWN_FOR = 7  # what a number is drawn for: the order of a data set, the same in all runs
 
 
@@ -69,8 +64,9 @@ class Scale:
 
     @property
     def length(self) -> Row:
-        """How long a run trains."""
-        return {"max_steps": self.max_steps} if self.max_steps else {"epochs": EPOCHS}
+        """How long a run trains, at whose end it is judged."""
+        length: Row = {"max_steps": self.max_steps} if self.max_steps else {"epochs": EPOCHS}
+        return {**length, "valid_every": AT_THE_END}
 
 
 def quick_scale(task: str) -> Scale:
@@ -91,10 +87,10 @@ class Source:
 
 
 SOURCES = {
-    "CoLA": Source("cola", "cola/in_domain_train.tsv", "cola/in_domain_dev.tsv", 4000),
-    "STS-B": Source("stsb", "sts-b/stsb-en-train.csv", "sts-b/stsb-en-dev.csv", 1500),
-    "SNLI": Source("snli", "snli/validation.tsv", "snli/test.tsv", 2500, max_valid=2000),
-    "OpenBookQA": Source("openbookqa", "openbookqa/train.jsonl", "openbookqa/dev.jsonl", 1000, optional=True),
+    "CoLA": Source("cola", "cola/in_domain_train.tsv", "cola/in_domain_dev.tsv", 2000),
+    "STS-B": Source("stsb", "sts-b/stsb-en-train.csv", "sts-b/stsb-en-dev.csv", 500, max_valid=1000),
+    "SNLI": Source("snli", "snli/validation.tsv", "snli/test.tsv", 1500, max_valid=1000),
+    "OpenBookQA": Source("openbookqa", "openbookqa/train.jsonl", "openbookqa/dev.jsonl", 400, optional=True),
 }
 
 
@@ -251,8 +247,8 @@ def measure(base: Base, trial: Trial, folder: Path, reporter: "Once") -> Row:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     assert outcome.finished, "nothing asked the run to stop"
-    last_epoch = (config.train.max_steps or 0) - (config.train.valid_every or 0)
-    losses = [row["task_loss_nats"] for row in rows if row["event"] == "train" and row["step"] > last_epoch]
+    late = (config.train.max_steps or 0) * (EPOCHS - 1) / EPOCHS
+    losses = [row["task_loss_nats"] for row in rows if row["event"] == "train" and row["step"] > late]
     return {
         "metric": data.metric,
         "score": outcome.last_row[data.metric],
@@ -283,83 +279,3 @@ class Once:
         if message not in self._said:
             self._said.add(message)
             self._say(message)
-
-
-def scores(rows: Iterable[Row], **where: object) -> list[float]:
-    """Scores times 100, as the papers print them, of the rows with these fields, in their order."""
-    return [100 * row["score"] for row in rows if where.items() <= row.items()]
-
-
-def cell(estimate: Estimate, *, signed: bool = False) -> str:
-    """A mean with half its interval, where it has one.
-
-    >>> cell(Estimate(4.5, 4.2, 4.8)), cell(Estimate(4.5, math.nan, math.nan), signed=True)
-    ('4.5 ± 0.3', '+4.5')
-    """
-    mean = f"{estimate.value:{'+' if signed else ''}.1f}"
-    return mean if math.isnan(estimate.high) else f"{mean} ± {estimate.high - estimate.value:.1f}"
-
-
-def judged(what: str, gains: Mapping[str, Estimate], verbs: tuple[str, str, str] = VERBS) -> str:
-    """What each gain's interval says, with its numbers; `verbs` for one above 0, below 0, and around it.
-
-    >>> judged("rain", {"wheat": Estimate(2, 1, 3), "roofs": Estimate(-2, -3, -1), "stones": Estimate(1, -1, 3)})
-    'rain helps wheat (+2.0 ± 1.0), hurts roofs (-2.0 ± 1.0), has no settled effect on stones (+1.0 ± 2.0)'
-    """
-    sorted_by_sign: dict[str, list[str]] = {verb: [] for verb in verbs}
-    up, down, neither = verbs
-    for name, gain in gains.items():
-        verb = up if gain.low > 0 else down if gain.high < 0 else neither
-        sorted_by_sign[verb].append(f"{name} ({cell(gain, signed=True)})")
-    return f"{what} " + ", ".join(f"{verb} {', '.join(names)}" for verb, names in sorted_by_sign.items() if names)
-
-
-def opening(rows: Sequence[Row], *, quick: bool) -> str:
-    """How a verdict begins: what it is worth."""
-    seeds = len({row["seed"] for row in rows})
-    where = f"With {seeds} seed{'s' if seeds > 1 else ''} of one base, in points out of 100 with 95% intervals, "
-    return f"A test of the path, whose numbers mean nothing. {where}" if quick else where
-
-
-def draw(
-    lines: Mapping[str, Sequence[tuple[float, Estimate]]],
-    ticks: Mapping[float, str],
-    picture: Path,
-    *,
-    title: str,
-    labels: tuple[str, str],
-    bands: bool = False,
-    log: bool = False,
-) -> None:
-    """Draw means with their intervals, and a line through those of one name, or with `bands` a band around it.
-
-    Raises: MissingExtraError without matplotlib.
-    """
-    with needs("plot", purpose="the picture of a study"):
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.set_title(title, loc="left", fontsize=11)
-    axes.axhline(0, color="#999999", linewidth=0.8)
-    if log:
-        axes.set_xscale("log")
-    for colour, (name, points) in zip(COLOURS, lines.items(), strict=False):
-        x, (mean, low, high) = [place for place, _ in points], zip(*(estimate for _, estimate in points), strict=True)
-        style: dict[str, Any] = {"label": name, "color": colour, "markersize": 4}
-        if bands:
-            axes.plot(x, mean, "o-", **style)
-            axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
-        else:
-            axes.errorbar(x, mean, np.abs(np.subtract([low, high], mean)), fmt="o", capsize=3, **style)
-    bottom, top = axes.get_ylim()
-    axes.set_ylim(max(bottom, -100), min(top, 100))  # the interval of a few runs reaches far beyond what can be
-    axes.set_xticks(list(ticks), list(ticks.values()))
-    axes.minorticks_off()
-    axes.set_xlabel(labels[0])
-    axes.set_ylabel(labels[1])
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
-    figure.savefig(picture)
