@@ -12,9 +12,9 @@ from gptrilogy.studies.study import Options, Result, Say
 from gptrilogy.studies.telling import cell, draw, judged, opening, scores
 from gptrilogy.studies.tuning import DataSet, Scale, Trial, find_base, measured, quick_scale, read_data_sets
 
-FULL = Scale(("SNLI",), max_train=2500)
+FULL = Scale(("SNLI",), max_train=1000)
 QUICK = quick_scale("SNLI")
-SIZES: Mapping[str, tuple[int, ...]] = {"SNLI": (250, 800)}  # and all that are taken
+SIZES: Mapping[str, tuple[int, ...]] = {"SNLI": (100, 300)}  # and all that are taken
 QUICK_SIZES: Mapping[str, tuple[int, ...]] = {"SNLI": (32,)}
 WEIGHTS = {"lambda 0.5": 0.5, "lambda 0": 0.0}
 CHANGES = "grows on", "shrinks on", "does not change for certain on"

@@ -14,7 +14,7 @@ from gptrilogy.studies.tuning import Scale, Trial, find_base, measured, quick_sc
 
 FULL = Scale(("SNLI",))
 QUICK = quick_scale("CoLA")
-TRANSFERRED = (-1, 0, 1, 2, 4)  # and all
+TRANSFERRED = (-1, 0, 2, 4)  # and all
 NAMES = {-1: "nothing", 0: "embeddings"}
 
 Scores = dict[str, dict[int, list[float]]]  # of a task, with so many layers: one a seed

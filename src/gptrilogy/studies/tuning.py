@@ -87,10 +87,10 @@ class Source:
 
 
 SOURCES = {
-    "CoLA": Source("cola", "cola/in_domain_train.tsv", "cola/in_domain_dev.tsv", 2000),
-    "STS-B": Source("stsb", "sts-b/stsb-en-train.csv", "sts-b/stsb-en-dev.csv", 500, max_valid=1000),
-    "SNLI": Source("snli", "snli/validation.tsv", "snli/test.tsv", 1500, max_valid=1000),
-    "OpenBookQA": Source("openbookqa", "openbookqa/train.jsonl", "openbookqa/dev.jsonl", 400, optional=True),
+    "CoLA": Source("cola", "cola/in_domain_train.tsv", "cola/in_domain_dev.tsv", 1500),
+    "STS-B": Source("stsb", "sts-b/stsb-en-train.csv", "sts-b/stsb-en-dev.csv", 300, max_valid=500),
+    "SNLI": Source("snli", "snli/validation.tsv", "snli/test.tsv", 1000, max_valid=500),
+    "OpenBookQA": Source("openbookqa", "openbookqa/train.jsonl", "openbookqa/dev.jsonl", 200, optional=True),
 }
 
 
