@@ -11,6 +11,7 @@ import torch
 import gptrilogy
 from gptrilogy.checkpoints import best, read_checkpoint
 from gptrilogy.config import Tree
+from gptrilogy.data.loader import Loader
 from gptrilogy.data.shards import open_shards
 from gptrilogy.finetuning import batches, finetune
 from gptrilogy.finetuning.batches import Item
@@ -336,6 +337,23 @@ def test_replay_is_in_the_loss_by_its_share(new_run: Callable[..., Run], page: P
     for row in rows:
         parts = row["task_loss_nats"] + 0.5 * row["lm_loss_nats"] + 2 / 5 * row["replay_loss_nats"]
         assert row["loss_nats"] == pytest.approx(parts, rel=1e-6)
+
+
+def test_replayed_windows_follow_each_other_across_steps_and_stops(
+    new_run: Callable[..., Run], page: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run({"train": {"replay": 0.5}}, pretraining=page)
+    read: list[int] = []
+    batch = Loader.batch
+
+    def noted(self: Loader, first_sample: int, batch_size: int) -> torch.Tensor:
+        read.extend(range(first_sample, first_sample + batch_size))
+        return batch(self, first_sample, batch_size)
+
+    monkeypatch.setattr(Loader, "batch", noted)
+    for step in range(1, 7):
+        tune(run, stop_at=step)
+    assert read == [*range(2 * 6)]
 
 
 def steps(run: Run) -> int:

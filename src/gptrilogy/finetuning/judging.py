@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gptrilogy.errors import DivergedError
 from gptrilogy.evaluation.metrics import (
     Estimate,
     Numbers,
@@ -44,7 +45,10 @@ class Predicted:
 
 @torch.no_grad()
 def predict(model: FineTuned, items: Sequence[Item], stop: StopRequest | None = None) -> Predicted | None:
-    """Run a model over examples, those of like length together. None where a request to stop came in between."""
+    """Run a model over examples, those of like length together. None where a request to stop came in between.
+
+    Raises: DivergedError where a score is not finite.
+    """
     training = model.training
     model.eval()
     values = np.zeros(len(items))
@@ -63,6 +67,8 @@ def predict(model: FineTuned, items: Sequence[Item], stop: StopRequest | None = 
             known = not batch.targets.isnan().any()
             total += task_loss(model.task, outputs, batch.targets).item() * len(group) if known else math.nan
             found, shares = predictions(model.task, outputs)
+            if not found.isfinite().all():
+                raise DivergedError("the model predicts scores that are not finite: lower --train.learning-rate")
             for row, item in enumerate(group):
                 place = places[id(item)].pop()
                 values[place] = found[row].item()
