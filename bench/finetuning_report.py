@@ -39,7 +39,8 @@ a step in one padded block, as they come.
 
 Losses are of the classification alone. First and step {check_steps}: without dropout, in runs of their own. Those in
 fp32 lie within {loss_tolerance:g} of each other at each of these steps, and all first ones within {bf16_tolerance:g},
-or there is no report. The mean of timed steps is with their dropout, {dropout:g} on both sides.
+or there is no report; later ones of lambda 0.5 follow from its own objective. The mean of timed steps is with their
+dropout, {dropout:g} on both sides.
 
 Each contender trains in a process of its own; they take turns, a sample of {steps} steps each, and only one works at a
 time. Figures are medians of n = {n} after a sample each of warm-up. A step is all that a loop does from the end of one

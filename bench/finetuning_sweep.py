@@ -32,7 +32,7 @@ from gptrilogy.training.optimizer import build_optimizer
 from gptrilogy.training.signals import StopRequest
 from gptrilogy.training.state import TrainState
 
-COSTS = (0, 32, 64, 128, 256)
+COSTS = (0, 32, 64, 128, 256, 512)
 LAMBDAS = (0.0, 0.5)
 SMALL = GPTConfig(n_layer=4, n_embd=128, n_head=4, n_ctx=512, n_vocab=4096)
 HEADING = ("model", "lambda", "a group's cost", "groups", "tokens a real one", "ms, cast by group", "ms, cast by step")

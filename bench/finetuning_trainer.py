@@ -86,13 +86,15 @@ def contender(start: Start, batch_size: int, *, bf16: bool) -> Contender:
         disable_tqdm=True,
         dataloader_pin_memory=False,  # of no use without a GPU, and it would warn
     )
-    items = start.batch(0, MOST_STEPS * train.batch_size)
+    data, pads = (
+        Stream(start.batch(0, MOST_STEPS * train.batch_size)),
+        DataCollatorWithPadding(_tokenizer(start.eot_id)),
+    )
 
     def make_steps(on_step: OnStep) -> None:
-        trainer = WatchedTrainer(on_step, model=model, args=arguments, train_dataset=Stream(items), data_collator=pads)
+        trainer = WatchedTrainer(on_step, model=model, args=arguments, train_dataset=data, data_collator=pads)
         trainer.train()
 
-    pads = DataCollatorWithPadding(_tokenizer(start.eot_id))
     return Contender(model, make_steps)
 
 

@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +33,7 @@ from bench.finetuning_sweep import (
 )
 from bench.finetuning_sweep import measure as measure_sweep
 from bench.finetuning_worker import serve
-from bench.measure import BF16_TOLERANCE
+from bench.measure import BF16_TOLERANCE, ROOT
 from bench.record import write_record
 
 from gptrilogy.finetuning.batches import in_groups
@@ -48,10 +50,10 @@ class EnoughError(Exception):
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> TuneCase:
     """Pairs of very different lengths, a model of two narrow layers."""
-    lines = [f"{'word ' * (n % 9 + 1)}\t{'is ' * (n % 5 + 1)}\t{n % 3}" for n in range(64)]
+    lines = [f"{'word ' * (n % 9 * 8 + 1)}\t{'is ' * (n % 5 + 1)}\t{n % 3}" for n in range(64)]
     path = tmp_path_factory.mktemp("examples") / "pairs.tsv"
     path.write_text("\n".join(["premise\thypothesis\tlabel", *lines, ""]), encoding="utf-8")
-    model = GPTConfig(n_layer=2, n_embd=16, n_head=2, n_ctx=80, n_vocab=257)
+    model = GPTConfig(n_layer=2, n_embd=16, n_head=2, n_ctx=400, n_vocab=257)
     return TuneCase(examples=path, tokenizer="bytes", model=model, n_examples=48, batch_size=BATCH_SIZE, dropout=0)
 
 
@@ -187,7 +189,8 @@ def test_both_ways_of_casting_give_the_same_gradient(tiny: TuneCase) -> None:
 
 
 def test_a_sweep_times_every_variant(tiny: TuneCase) -> None:
-    start = Start.of(tiny, tune_config(tiny, "bf16"))
+    case = tiny.replace(batch_size=8)
+    start = Start.of(case, tune_config(case, "bf16"))
     said: list[str] = []
     found = measure_sweep("tiny", shrunk(start, start.config.model.replace(n_vocab=200)), 1, said.append)
     assert all(len(seconds) == 1 and min(seconds) > 0 for seconds in found.seconds.values())
@@ -196,3 +199,8 @@ def test_a_sweep_times_every_variant(tiny: TuneCase) -> None:
     assert len(found.lines()) == len(found.seconds) / 2 == len(LAMBDAS) * len(COSTS)
     assert len(found.numbers()["seconds"]) == len(VARIANTS)
     assert len(said) == 1
+
+
+def test_the_process_that_measures_loads_no_torch() -> None:
+    code = "import sys, bench.finetuning; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

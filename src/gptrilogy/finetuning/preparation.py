@@ -105,12 +105,18 @@ def resolved(config: FinetuneConfig, base: GPT, n_train: int) -> tuple[FinetuneC
         notes.append(f"precision {precision}: {reason}")
     steps = train.max_steps or max(1, round((train.epochs or EPOCHS) * n_train / train.batch_size))
     every = train.valid_every or min(steps, math.ceil(n_train / train.batch_size))
+    saved = train.checkpoint_every or every
+    if every % saved:
+        raise ConfigError(
+            f"train.valid_every must be a multiple of train.checkpoint_every, or the best model could be lost, got {every} "
+            f"and {saved}"
+        )
     changes = {
         "precision": precision,
         "max_steps": steps,
         "epochs": None,
         "valid_every": every,
-        "checkpoint_every": train.checkpoint_every or every,
+        "checkpoint_every": saved,
     }
     return config.replace(model=extended(sizes, train).model_dump(), train=changes), notes
 
