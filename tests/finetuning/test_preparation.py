@@ -151,6 +151,11 @@ def test_checkpoints_keep_a_rhythm_that_was_given() -> None:
     assert (config.train.valid_every, config.train.checkpoint_every) == (2, 1)
 
 
+def test_every_validation_needs_a_checkpoint_of_its_step() -> None:
+    with pytest.raises(ConfigError, match="got 10 and 7"):
+        resolved(config_of({"train": {"valid_every": 10, "checkpoint_every": 7}}), base_model().model, 400)
+
+
 def test_a_precision_left_open_is_decided_and_told() -> None:
     config, notes = resolved(config_of({"train": {"precision": "auto", "device": "cpu"}}), base_model().model, 40)
     assert config.train.precision in ("fp32", "bf16")

@@ -108,8 +108,8 @@ def resolved(config: FinetuneConfig, base: GPT, n_train: int) -> tuple[FinetuneC
     saved = train.checkpoint_every or every
     if every % saved:
         raise ConfigError(
-            f"train.valid_every must be a multiple of train.checkpoint_every, or the best model could be lost, got {every} "
-            f"and {saved}"
+            f"train.valid_every must be a multiple of train.checkpoint_every, or the best model could be lost; got "
+            f"{every} and {saved}"
         )
     changes = {
         "precision": precision,
