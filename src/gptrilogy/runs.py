@@ -1,6 +1,7 @@
 """The run folder: where everything of one training run lies, and the log of its numbers.
 
 RUN/config.json  environment.json  metrics.jsonl  tokenizer/  data/
+    of fine-tuning also  initial/  pretraining/
 RUN/checkpoints/step-00000100/{manifest.json, config.json, model.safetensors, tokenizer/, train_state/}
 """
 
@@ -46,6 +47,16 @@ class Run:
     @property
     def data_folder(self) -> Path:
         return self.folder / "data"
+
+    @property
+    def initial_folder(self) -> Path:
+        """The weights a fine-tuning run began with, in the form of a checkpoint."""
+        return self.folder / "initial"
+
+    @property
+    def pretraining_folder(self) -> Path:
+        """Packed text as of the pretraining, with which a fine-tuning run measures forgetting and replays."""
+        return self.folder / "pretraining"
 
     @property
     def checkpoints_folder(self) -> Path:
@@ -125,7 +136,8 @@ class Run:
     def _delete(self) -> None:
         for path in (self.config_path, self.environment_path, self.metrics_path, self.picture_path):
             path.unlink(missing_ok=True)
-        for folder in (self.checkpoints_folder, self.data_folder, self.tokenizer_folder):
+        parts = (self.checkpoints_folder, self.data_folder, self.tokenizer_folder)
+        for folder in (*parts, self.initial_folder, self.pretraining_folder):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -17,7 +17,6 @@ from gptrilogy.finetuning import batches, finetune
 from gptrilogy.finetuning.batches import Item
 from gptrilogy.finetuning.config import MetricName, TaskConfig
 from gptrilogy.finetuning.judging import Predicted
-from gptrilogy.finetuning.saved import INITIAL
 from gptrilogy.runs import Row, Run, read_metrics
 from gptrilogy.training.signals import StopRequest
 from tiny_tasks import GPT2
@@ -236,7 +235,7 @@ def test_the_pull_is_toward_pretrained_weights_alone(
     parts = {"wte", "wpe", *(f"h.{layer}" for layer in range(GPT2.n_layer if layers is None else layers))}
     if layers is None:
         parts.add("ln_f")
-    names = set(read_checkpoint(run.folder / INITIAL).model)
+    names = set(read_checkpoint(run.initial_folder).model)
     assert seen == [{name for name in names if name.startswith(tuple(f"gpt.{part}." for part in parts))}]
 
 
@@ -245,7 +244,7 @@ def test_the_pull_keeps_weights_nearer_to_where_they_began(new_run: Callable[...
     for strength in (0.0, 0.1, 10.0):
         run = new_run({"train": {"l2_sp": strength}})
         tune(run)
-        began, ended = read_checkpoint(run.folder / INITIAL).model, last_state(run)
+        began, ended = read_checkpoint(run.initial_folder).model, last_state(run)
         distances.append(sum((ended[name] - began[name]).norm().item() for name in began if ".h." in name))
     assert distances == sorted(distances, reverse=True)
     assert len(set(distances)) == 3
@@ -255,7 +254,7 @@ def test_the_pull_keeps_weights_nearer_to_where_they_began(new_run: Callable[...
 def test_frozen_weights_of_a_run_are_those_it_began_with(how: str, new_run: Callable[..., Run]) -> None:
     run = new_run({"train": {how: 2, "weight_decay": 0.5}})
     tune(run)
-    began, ended = read_checkpoint(run.folder / INITIAL).model, last_state(run)
+    began, ended = read_checkpoint(run.initial_folder).model, last_state(run)
     same = {name for name in began if name in ended and torch.equal(began[name], ended[name])}
     free = {"head.weight", "gpt.wte.weight", *(["gpt.ln_f.weight", "gpt.ln_f.bias"] if how == "freeze_blocks" else [])}
     adapted = {name for name in began if how == "lora_rank" and ".c_attn." in name}
@@ -287,7 +286,7 @@ def test_a_step_that_is_not_finite_is_skipped(new_run: Callable[..., Run], monke
 @pytest.mark.parametrize("way", ["classification", "choice", "lora"])
 def test_an_untrained_run_loads_as_the_model_it_began_from(way: str, new_run: Callable[..., Run]) -> None:
     run, base = new_run(WAYS[way]), base_model()
-    found = gptrilogy.load(run.folder / INITIAL, device="cpu")
+    found = gptrilogy.load(run.initial_folder, device="cpu")
     assert found.model.config.replace(dropout=GPT2.dropout) == GPT2
     expected = base.model.state_dict()
     weights = found.model.state_dict()

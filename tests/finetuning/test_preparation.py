@@ -23,7 +23,6 @@ from gptrilogy.finetuning.preparation import (
     resolved_task,
     target,
 )
-from gptrilogy.finetuning.saved import INITIAL
 from gptrilogy.finetuning.tasks import Example
 from gptrilogy.models import GPT
 from gptrilogy.runs import Run
@@ -199,18 +198,18 @@ def test_a_label_that_training_never_saw_is_refused(tmp_path: Path) -> None:
     config = config_of({})
     with pytest.raises(DataError, match=r"^reviews\.tsv:3: label 'fine' did not occur in training: known: bad, good$"):
         prepare(config, base_model(), examples(), classed("good", "fine"), create(tmp_path, config), ignore)
-    assert not (tmp_path / INITIAL).exists()
+    assert not Run(tmp_path).initial_folder.exists()
 
 
 @pytest.mark.parametrize("kind", ["choice", "regression"])
 def test_labels_that_are_no_classes_may_be_new(kind: str, tmp_path: Path) -> None:
-    assert (prepared(tmp_path, {"task": {"kind": kind}}).folder / INITIAL).exists()
+    assert prepared(tmp_path, {"task": {"kind": kind}}).initial_folder.exists()
 
 
 def test_replay_without_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^train\.replay needs text of the pretraining, .*: name some with --pretra"):
         prepared(tmp_path, {"train": {"replay": 0.5}})
-    assert not (tmp_path / INITIAL).exists()
+    assert not Run(tmp_path).initial_folder.exists()
 
 
 def test_text_packed_by_another_tokenizer_is_refused(tmp_path: Path) -> None:
@@ -243,7 +242,7 @@ def test_a_prepared_run_opens_as_what_was_prepared(tmp_path: Path, page: Path) -
 
 
 def test_initial_weights_are_the_pretrained_ones_and_what_is_new(new_run: Callable[..., Run]) -> None:
-    began = read_checkpoint(new_run().folder / INITIAL).model
+    began = read_checkpoint(new_run().initial_folder).model
     base = base_model().model.state_dict()
     assert set(began) == {"head.weight", *(f"gpt.{name}" for name in base)}
     assert all(torch.equal(began[f"gpt.{name}"][: len(weight)], weight) for name, weight in base.items())

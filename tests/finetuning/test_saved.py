@@ -12,7 +12,7 @@ from gptrilogy.files import sha256_file
 from gptrilogy.finetuning.batches import Batch
 from gptrilogy.finetuning.config import FinetuneConfig, TuneConfig
 from gptrilogy.finetuning.lora import Adapted, adapter_weights, add_adapters
-from gptrilogy.finetuning.saved import INITIAL, is_finetuned, language_model, rebuild, restore_finetuned
+from gptrilogy.finetuning.saved import is_finetuned, language_model, rebuild, restore_finetuned
 from gptrilogy.runs import Run
 from gptrilogy.training.config import RunConfig
 from tiny_tasks import GPT2, N_VOCAB, PAPERS, TASKS, items_of, tuned
@@ -90,6 +90,6 @@ def test_the_language_model_inside_predicts_pretrained_tokens_alone(paper: str) 
 
 def test_initial_weights_lie_beside_the_config_and_the_digests_of_the_examples(new_run: Callable[..., Run]) -> None:
     run = new_run()
-    assert read_checkpoint(run.folder / INITIAL).config == run.config()
-    digests = manifest(run.folder / INITIAL)["examples"]
+    assert read_checkpoint(run.initial_folder).config == run.config()
+    digests = manifest(run.initial_folder)["examples"]
     assert digests == {name: sha256_file(run.data_folder / name) for name in ("train.jsonl", "valid.jsonl")}

@@ -15,7 +15,7 @@ from gptrilogy.finetuning.config import FinetuneConfig, TuneConfig
 from gptrilogy.finetuning.judging import confusion_table, estimates, predict, scores
 from gptrilogy.finetuning.lora import add_adapters
 from gptrilogy.finetuning.model import FineTuned, freeze, language_loss, taken_over, task_loss
-from gptrilogy.finetuning.saved import INITIAL, language_model, rebuild, restore_finetuned
+from gptrilogy.finetuning.saved import language_model, rebuild, restore_finetuned
 from gptrilogy.finetuning.transforms import N_SPECIAL
 from gptrilogy.models.gpt import GPT
 from gptrilogy.runs import Row, Run
@@ -75,7 +75,7 @@ def initial_weights(run: Run) -> Mapping[str, Tensor]:
 
     Raises: CheckpointError where a file is missing or damaged.
     """
-    return read_checkpoint(run.folder / INITIAL, with_train_state=False).model
+    return read_checkpoint(run.initial_folder, with_train_state=False).model
 
 
 class FineTuning:

@@ -21,7 +21,7 @@ from gptrilogy.finetuning.finetune import FinetuneData, forgetting
 from gptrilogy.finetuning.judging import default_metrics
 from gptrilogy.finetuning.model import extended, initial_model
 from gptrilogy.finetuning.reading import check_labels, class_labels
-from gptrilogy.finetuning.saved import INITIAL, write_initial
+from gptrilogy.finetuning.saved import write_initial
 from gptrilogy.finetuning.tasks import Example
 from gptrilogy.finetuning.transforms import transform
 from gptrilogy.generation.language_model import LanguageModel
@@ -34,7 +34,6 @@ from gptrilogy.training.preparation import packed_source, survey
 Note = Callable[[str], None]
 VALID_FRACTION = 0.1  # of the examples, held out where no file for validation is given
 TRAIN, VALID = "train.jsonl", "valid.jsonl"  # in RUN/data
-PRETRAINING = "pretraining"  # RUN/pretraining: packed text as of the pretraining
 MOST_LEVELS = 100  # of a soft target: more are better served by a squared error
 
 
@@ -157,8 +156,8 @@ def prepare(
 
     Raises: DataError; ConfigError; TokenizerError; CheckpointError where the folder cannot be written.
     """
-    for earlier in (INITIAL, PRETRAINING):  # of a run that was in this folder before
-        shutil.rmtree(run.folder / earlier, ignore_errors=True)
+    for earlier in (run.initial_folder, run.pretraining_folder):  # what an interrupted preparation left
+        shutil.rmtree(earlier, ignore_errors=True)
     config, notes = decide(config, base.model, train, valid, has_text=bool(pretraining))
     for line in notes:
         note(line)
@@ -167,7 +166,7 @@ def prepare(
     _write_examples(run.data_folder / TRAIN, train)
     _write_examples(run.data_folder / VALID, valid)
     if pretraining:
-        _take_text(pretraining, base.tokenizer, run.folder / PRETRAINING, config.seed, note)
+        _take_text(pretraining, base.tokenizer, run.pretraining_folder, config.seed, note)
     data = read_data(config, run, base.tokenizer, note)
     found = forgetting(base.model, data.pretraining)
     if found is not None:
@@ -186,7 +185,7 @@ def reopen(config: FinetuneConfig, run: Run, note: Note) -> FinetuneData:
     Raises: RunError where the preparation was interrupted; DataError where a file is missing or damaged;
     CheckpointError; TokenizerError.
     """
-    initial = run.folder / INITIAL
+    initial = run.initial_folder
     if not initial.exists():
         raise RunError(
             f"{run.folder} was interrupted before its training began: call `gpt finetune` again with --force"
@@ -196,7 +195,7 @@ def reopen(config: FinetuneConfig, run: Run, note: Note) -> FinetuneData:
         _verify(run.data_folder / name, digests.get(name))
     data = read_data(config, run, load_tokenizer(run.tokenizer_folder), note)
     if config.train.replay and data.pretraining is None:
-        raise DataError(f"{run.folder / PRETRAINING} is gone, whose text train.replay mixes in: put it back")
+        raise DataError(f"{run.pretraining_folder} is gone, whose text train.replay mixes in: put it back")
     return data
 
 
@@ -219,7 +218,7 @@ def read_data(config: FinetuneConfig, run: Run, tokenizer: Tokenizer, note: Note
     for name, what in ((TRAIN, "training"), (VALID, "validation")):
         examples = _read_examples(run.data_folder / name)
         parts.append(encode(config.task, examples, tokenizer, n_ctx=config.model.n_ctx, note=note, what=what))
-    folder = run.folder / PRETRAINING
+    folder = run.pretraining_folder
     text = open_shards(folder, fingerprint=tokenizer.fingerprint) if (folder / INDEX).exists() else None
     return FinetuneData(parts[0], parts[1], text)
 

@@ -17,8 +17,6 @@ from gptrilogy.models.gpt import GPT
 from gptrilogy.models.weights import with_weights
 from gptrilogy.runs import Run
 
-INITIAL = "initial"  # RUN/initial: the weights a run began with, in the form of a checkpoint
-
 
 def is_finetuned(config: Mapping[str, Any]) -> bool:
     """Whether a stored config is a fine-tuning run's."""
@@ -34,7 +32,7 @@ def write_initial(run: Run, config: FinetuneConfig, model: FineTuned, digests: M
     """
     checkpoint = Checkpoint(config.model_dump(mode="json"), model.state_dict())
     summary = {"step": 0, "examples": dict(digests)}
-    write_checkpoint(run.folder / INITIAL, checkpoint, tokenizer=run.tokenizer_folder, summary=summary)
+    write_checkpoint(run.initial_folder, checkpoint, tokenizer=run.tokenizer_folder, summary=summary)
 
 
 def rebuild(config: FinetuneConfig, weights: Mapping[str, Tensor], device: torch.device) -> FineTuned:
