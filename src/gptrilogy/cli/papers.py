@@ -12,7 +12,10 @@ from gptrilogy.studies.study import Options, run_study
 
 
 def list_studies() -> None:
-    """The studies there are: what a paper claims, where, and how long it takes to try it on two cores."""
+    """The studies there are: what a paper claims, where, and how long it takes to try it on one thread.
+
+    Those that fine-tune pretrain a model first, about 20 minutes more, unless --model names one.
+    """
     from gptrilogy.cli.output import print_text
 
     for study in STUDIES:
