@@ -55,7 +55,7 @@ STUDIES = (
         name="gpt1-auxiliary-by-size",
         claim="Larger data sets benefit from the auxiliary language-modelling loss, smaller ones do not.",
         source="GPT1 §5, Table 5",
-        minutes=18,
+        minutes=15,
         run=_auxiliary,
     ),
 )
