@@ -147,6 +147,7 @@ def test_guards_against_forgetting_are_flags(gpt: Gpt, trained: Path, write: Wri
         ([{"text": "a", "label": "a"}] * 20, "classification", ["--columns", "text"], "field=column"),
         ([{"text": "a", "label": "a"}, {"text": "b", "label": "b"}], "classification", [], "--valid"),
         ([], "classification", [], "no rows"),
+        ([{"text": "a", "label": i % 5} for i in range(20)], "regression", ["--metric", "accuracy"], "got accuracy"),
     ],
 )
 def test_bad_input_gets_one_line_and_leaves_nothing_behind(

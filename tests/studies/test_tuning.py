@@ -143,7 +143,7 @@ def test_the_score_is_that_of_the_best_checkpoint_of_a_plain_run(
     (row,) = tuning.measured(options, base, [trial], ignore)
     run = Run.create(tmp_path / "plain", {}, {})
     config, prepared = tuning.prepare(trial.config(base), base.model, cola.train, cola.valid, run, ignore)
-    outcome = tuning.finetune(config, run, prepared, tuning.Once(ignore), StopRequest())
+    outcome = tuning.finetune(config, run, prepared, pretraining.Once(ignore), StopRequest())
     rows = tuning.read_metrics(run.metrics_path)
     assert row["score"] == outcome.last_row["matthews"] == max(r["matthews"] for r in rows if r["event"] == "valid")
     assert row["train_loss_nats"] == next(r["task_loss_nats"] for r in reversed(rows) if r["event"] == "train")

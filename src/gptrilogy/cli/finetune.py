@@ -10,7 +10,7 @@ from pydantic import Field
 from gptrilogy.cli.options import ConfigFile, Flag, Json
 from gptrilogy.config import Config, merge, parse, read_toml
 from gptrilogy.errors import ConfigError
-from gptrilogy.finetuning.config import FinetuneConfig, MetricName, TuneConfig
+from gptrilogy.finetuning.config import FinetuneConfig, MetricName, Regression, TuneConfig
 
 
 class Settings(Config):
@@ -29,7 +29,7 @@ def finetune(
     out: Path | None = None,
     valid: str | None = None,
     columns: str | None = None,
-    regression: str | None = None,
+    regression: Regression | None = None,
     metric: MetricName | None = None,
     pretraining: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
     stop_at: int | None = None,
@@ -101,7 +101,7 @@ def finetune(
     reporter = ConsoleReporter()
     asked_task = launch.asked_task(task, columns, regression, metric)
     sources = launch.find_examples(asked_task, train, valid, settings.seed, reporter)
-    base = launch.load_base(model)
+    base = launch.load_base(model, settings.seed)
     config = FinetuneConfig(base=model, seed=settings.seed, task=asked_task, train=settings.train)
     asked_config = config.model_dump(mode="json")
     text = pretraining or launch.own_text(model)

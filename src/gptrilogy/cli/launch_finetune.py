@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from gptrilogy.cli.output import print_json, print_table, print_text
 from gptrilogy.config import parse, suggest
 from gptrilogy.data.index import INDEX
 from gptrilogy.errors import ConfigError, DataError
-from gptrilogy.finetuning.config import FinetuneConfig, MetricName, TaskConfig
+from gptrilogy.finetuning.config import FinetuneConfig, MetricName, Regression, TaskConfig
 from gptrilogy.finetuning.finetune import FinetuneData, finetune
+from gptrilogy.finetuning.judging import default_metrics
 from gptrilogy.finetuning.picture import draw_tuning
 from gptrilogy.finetuning.preparation import decide, held_out, prepare, reopen
 from gptrilogy.finetuning.published import read_hub, read_published
@@ -46,25 +49,19 @@ class Prepared:
     data: FinetuneData
 
 
-def asked_task(name: str, columns: str | None, regression: str | None, metric: MetricName | None) -> TaskConfig:
+def asked_task(name: str, columns: str | None, regression: Regression | None, metric: MetricName | None) -> TaskConfig:
     """The task a command line names: a kind, or a published data set with its columns and metrics.
 
-    Raises: ConfigError for an unknown name, or columns that are not field=column.
+    Raises: ConfigError for an unknown name, columns that are not field=column, or a metric that does not fit.
     """
     known = PUBLISHED.get(name)
     if known is None and name not in KINDS:
         raise ConfigError(f"unknown task {name}: {suggest(name, [*KINDS, *PUBLISHED])}")
-    metrics = tuple(dict.fromkeys(([metric] if metric else []) + list(known.metrics if known else ())))
-    return parse(
-        TaskConfig,
-        {
-            "name": name,
-            "kind": known.kind if known else name,
-            "columns": parsed_columns(columns),
-            "metrics": metrics,
-            **({"regression": regression} if regression else {}),
-        },
-    )
+    task = parse(TaskConfig, {"name": name, "kind": known.kind if known else name})
+    own = known.metrics if known else default_metrics(task)
+    metrics = tuple(dict.fromkeys((metric, *own))) if metric else own
+    how = {"regression": regression} if regression else {}
+    return task.replace(columns=parsed_columns(columns), metrics=metrics, **how)
 
 
 def parsed_columns(text: str | None) -> dict[str, str]:
@@ -115,14 +112,14 @@ def _read(task: TaskConfig, place: str, split: Split, reporter: ConsoleReporter)
     return list(read_published(task.name, Path(place), split, note=reporter.note))
 
 
-def load_base(model: str) -> LanguageModel:
-    """A pretrained model, or for a preset's name one with new weights and the published tokenizer.
+def load_base(model: str, seed: int) -> LanguageModel:
+    """A pretrained model, or for a preset's name one with new weights from the seed and the published tokenizer.
 
     Raises: CheckpointError; FormatError; TokenizerError.
     """
     if model in PRESETS and not Path(model).exists():
         tokenizer = load_tokenizer("gpt1" if model == "gpt1" else "gpt2")
-        return LanguageModel(GPT(GPTConfig.preset(model)), tokenizer)
+        return LanguageModel(GPT(GPTConfig.preset(model), torch.Generator().manual_seed(seed)), tokenizer)
     return load(model)
 
 

@@ -9,8 +9,11 @@ from gptrilogy.finetuning.tasks import KindName
 from gptrilogy.models.config import GPTConfig
 from gptrilogy.training.config import LoopConfig
 
-METRICS = ("accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman")
+Regression = Literal["classes", "mse"]
 MetricName = Literal["accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman"]
+
+OF_CLASSES: tuple[MetricName, ...] = ("accuracy", "f1", "macro_f1", "matthews")
+METRICS_OF: dict[str, tuple[MetricName, ...]] = {"choice": ("accuracy",), "regression": ("pearson", "spearman")}
 
 
 class TaskConfig(Config):
@@ -20,7 +23,7 @@ class TaskConfig(Config):
     kind: KindName = Field(default="classification", description="which input transformation and which head")
     columns: dict[str, str] = Field(default={}, description="field of the task -> column name, or number from 0")
     metrics: tuple[MetricName, ...] = Field(default=(), description="the first one chooses the best checkpoint")
-    regression: Literal["classes", "mse"] = Field(
+    regression: Regression = Field(
         default="classes",
         description="classes: a soft target on the two nearest whole numbers, as GPT-1's code; mse: squared error",
     )
@@ -29,6 +32,12 @@ class TaskConfig(Config):
     high: float = Field(default=0.0, description="largest one")
     mean: float = Field(default=0.0, description="of the training scores, which squared error takes out")
     std: float = Field(default=1.0, description="of the same, by which it divides")
+
+    def check(self) -> None:
+        fitting = METRICS_OF.get(self.kind, OF_CLASSES)
+        for metric in self.metrics:
+            if metric not in fitting:
+                raise ValueError(f"metrics of {self.kind} are {', '.join(fitting)}, got {metric}")
 
     @property
     def n_outputs(self) -> int:

@@ -46,7 +46,7 @@ class Pupil:
         if folders and folders[-1] > self.run.checkpoint_folder(updates):
             say(f"{self.run.folder} is trained past {updates:,} updates: it begins again")
             _create(self.run.folder, self.config, say)
-        pretrain(self.config, self.run, self.data, _Quiet(say), StopRequest(), stop_at=updates)
+        pretrain(self.config, self.run, self.data, Once(say), StopRequest(), stop_at=updates)
         return load(self.run.checkpoint_folder(updates), device=self.config.train.device)
 
 
@@ -56,7 +56,7 @@ def pack_speeches(folder: Path, say: Say) -> PackedData:
     Raises: ConfigError where the messages are not installed.
     """
     config = parse(RunConfig, {"model": {"n_vocab": N_VOCAB}, "data": {"sources": (str(find_speeches()),)}})
-    return _open(folder, config, say)
+    return open_run(folder, config, say)
 
 
 def new_pupil(folder: Path, text: Path, packed: PackedData, *, seed: int, max_steps: int, say: Say) -> Pupil:
@@ -68,10 +68,11 @@ def new_pupil(folder: Path, text: Path, packed: PackedData, *, seed: int, max_st
     asked = parse(RunConfig, {"seed": seed, "data": {"sources": (str(Run(text).data_folder),)}})
     config = with_shape(asked, SHAPES[0], max_steps).replace(train={"final_valid_windows": FINAL_VALID_WINDOWS})
     config, _ = resolve(config, packed)
-    return Pupil(config, Run(folder), _open(folder, config, say))
+    return Pupil(config, Run(folder), open_run(folder, config, say))
 
 
-def _open(folder: Path, config: RunConfig, say: Say) -> PackedData:
+def open_run(folder: Path, config: RunConfig, say: Say) -> PackedData:
+    """The packed text of the run in `folder`, begun afresh where one with another config lies there."""
     run = Run(folder)
     if run.config_path.exists() and run.config() == config.model_dump(mode="json"):
         return prepare(config, survey(config.data, config.seed, say), run, say, say)[1]
@@ -83,15 +84,21 @@ def _create(folder: Path, config: RunConfig, say: Say) -> PackedData:
     return prepare(config, survey(config.data, config.seed, say), run, say, say)[1]
 
 
-class _Quiet:
-    """A reporter of warnings alone; how far it is, the study says itself."""
+class Once:
+    """A reporter that passes on notes and warnings, each the first time; how far it is, the study says itself."""
 
     def __init__(self, say: Say) -> None:
-        self.say = say
+        self._say = say
+        self._said: set[str] = set()
 
     def row(self, row: Row) -> None: ...
     def within_step(self, step: int, done: int, batch_size: int) -> None: ...
     def sample(self, step: int, text: str) -> None: ...
 
     def warn(self, message: str) -> None:
-        self.say(f"warning: {message}")
+        self.note(f"warning: {message}")
+
+    def note(self, message: str) -> None:
+        if message not in self._said:
+            self._said.add(message)
+            self._say(message)

@@ -32,11 +32,9 @@ from gptrilogy.generation.language_model import LanguageModel
 from gptrilogy.loading import load
 from gptrilogy.recipes.auto import Shape, with_shape
 from gptrilogy.runs import Row, Run, read_metrics
-from gptrilogy.studies.pretraining import Pupil
+from gptrilogy.studies.pretraining import Once, Pupil, open_run
 from gptrilogy.studies.study import Journal, Options, Say, data_folder
 from gptrilogy.training.config import RunConfig
-from gptrilogy.training.preparation import prepare as prepare_text
-from gptrilogy.training.preparation import survey
 from gptrilogy.training.resolve import resolve
 from gptrilogy.training.signals import StopRequest
 
@@ -172,14 +170,10 @@ def _pretrained(folder: Path, steps: int, say: Say) -> LanguageModel:
     """The model after so many steps, trained now, or as far as it is not yet."""
     asked = parse(RunConfig, {"model": {"n_vocab": N_VOCAB}, "data": {"sources": (str(find_speeches()),)}})
     config = with_shape(asked, BASE, steps)
-    stored = config.model_dump(mode="json")
-    run = Run(folder)
-    if not run.config_path.exists() or run.config() != stored:
-        Run.create(folder, stored, describe(), force=True)
-    _, packed = prepare_text(config, survey(config.data, config.seed, say), run, say, say)
+    packed = open_run(folder, config, say)
     config, _ = resolve(config, packed)
     say(f"the base is pretrained for {steps:,} steps in {folder}")
-    return Pupil(config, run, packed).after(steps, say)
+    return Pupil(config, Run(folder), packed).after(steps, say)
 
 
 def read_data_sets(options: Options, scale: Scale, say: Say, *, whole: bool = False) -> list[DataSet]:
@@ -232,7 +226,7 @@ def measured(options: Options, base: Base, trials: Sequence[Trial], say: Say) ->
         yield row
 
 
-def measure(base: Base, trial: Trial, folder: Path, reporter: "Once") -> Row:
+def measure(base: Base, trial: Trial, folder: Path, reporter: Once) -> Row:
     """Fine-tune once, in a folder that is gone afterwards; -> the score and what it cost.
 
     Raises: what fine-tuning raises.
@@ -259,23 +253,3 @@ def measure(base: Base, trial: Trial, folder: Path, reporter: "Once") -> Row:
         "valid_loss_nats": outcome.last_row["loss_nats"],
         "seconds": round(time.perf_counter() - started, 2),
     }
-
-
-class Once:
-    """A reporter that passes on notes and warnings, each the first time; how far it is, the study says itself."""
-
-    def __init__(self, say: Say) -> None:
-        self._say = say
-        self._said: set[str] = set()
-
-    def row(self, row: Row) -> None: ...
-    def within_step(self, step: int, done: int, batch_size: int) -> None: ...
-    def sample(self, step: int, text: str) -> None: ...
-
-    def warn(self, message: str) -> None:
-        self.note(f"warning: {message}")
-
-    def note(self, message: str) -> None:
-        if message not in self._said:
-            self._said.add(message)
-            self._say(message)
