@@ -1,0 +1,115 @@
+"""A task's records from its published files, the hub, or its generator, and the items made of them. Needs no torch."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from gptrilogy.errors import DataError, GPTrilogyError
+from gptrilogy.evaluation.items import Item
+from gptrilogy.evaluation.task import Layout, Record, Task
+from gptrilogy.extras import needs
+from gptrilogy.files import sha256_file
+
+HUB = "hub"
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Records, where they came from, and the SHA-256 of each file by its name."""
+
+    records: list[Record]
+    origin: str
+    files: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def read_split(task: Task, name: str, folder: Path | None, *, limit: int | None = None) -> Split:
+    """The `test` or `train` records of a task, `limit` at most.
+
+    Raises: DataError where no published file is found or one cannot be read; MissingExtraError for the hub without
+    `datasets`.
+    """
+    assert name in {"test", "train"}
+    if task.generate is not None:
+        return Split(list(islice(task.generate(name), limit)), f"{task.name} as generated")
+    if folder is not None and str(folder) == HUB:
+        return _from_hub(task, name, limit)
+    layouts = task.test if name == "test" else task.train
+    if folder is None:
+        raise DataError(f"{task.name} needs its published files: give their folder with --data DIR, {_wanted(layouts)}")
+    for layout in layouts:
+        paths = [_find(folder, task.folder, file) for file in layout.names]
+        if found := [path for path in paths if path is not None]:
+            if missing := [file for file, path in zip(layout.names, paths, strict=True) if path is None]:
+                raise DataError(
+                    f"{task.name} is published in {len(paths)} files, {', '.join(missing)} missing in {folder}"
+                )
+            records = list(islice((record for path in found for record in layout.read(path)), limit))
+            if not records:
+                raise DataError(f"{', '.join(map(str, found))} holds no record; get the file again")
+            return Split(records, ", ".join(map(str, found)), {path.name: sha256_file(path) for path in found})
+    raise DataError(f"{folder} lacks the {name} file of {task.name}; put it there, {_wanted(layouts)}")
+
+
+def items_of(task: Task, split: Split, number: int, shots: int) -> Sequence[Item]:
+    """The items of record `number`, from 0.
+
+    Raises: DataError with the record's place for a missing field, and for what the task finds wrong with it.
+    """
+    with _Placed(split, number):
+        return task.items(split.records[number], shots)
+
+
+def demonstration_of(task: Task, split: Split, number: int, shots: int) -> str:
+    """Record `number` as a demonstration. Raises: DataError as `items_of`."""
+    with _Placed(split, number):
+        return task.demonstrate(split.records[number], shots)
+
+
+class _Placed:
+    """Says of an error where the record is that caused it."""
+
+    def __init__(self, split: Split, number: int) -> None:
+        self.split, self.number = split, number
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        where = f"record {self.number + 1} of {self.split.origin}"
+        match error:
+            case GPTrilogyError():
+                raise DataError(f"{where}: {error}") from None
+            case KeyError(args=(str(name), *_)):
+                known = ", ".join(map(str, self.split.records[self.number]))
+                raise DataError(f"{where} has no field {name}; it has {known}") from None
+            case KeyError() | IndexError() | TypeError() | ValueError() | AttributeError():
+                raise DataError(f"{where} is not as published: {type(error).__name__}: {error}") from None
+            case _:
+                pass
+
+
+def _find(folder: Path, below: str, name: str) -> Path | None:
+    """A file of a task's folder, of the data folder itself, or of a folder one level down (eval/lambada/...)."""
+    places = [folder / below / name, folder / name, *folder.glob(f"*/{below}/{name}" if below else f"*/{name}")]
+    return next((path for path in places if path.is_file()), None)
+
+
+def _wanted(layouts: Sequence[Layout]) -> str:
+    return "or ".join(" and ".join(layout.names) + " " for layout in layouts).strip() or "of which it has none"
+
+
+def _from_hub(task: Task, name: str, limit: int | None) -> Split:
+    if task.hub is None:
+        raise DataError(f"{task.name} is not read from the hub; give the folder of its published files with --data DIR")
+    split = task.hub.test if name == "test" else task.hub.train
+    if split is None:
+        raise DataError(f"{task.hub.name} on the hub has no split for demonstrations")
+    with needs("datasets", purpose="a data set of the hub"):
+        from datasets import load_dataset  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+    try:
+        rows: Iterator[Record] = iter(load_dataset(task.hub.name, task.hub.config, split=split))  # pyright: ignore
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{task.hub.name} cannot be read from the hub: {error}; give its files with --data DIR"
+        ) from None
+    return Split([task.hub.record(row) for row in islice(rows, limit)], f"hub:{task.hub.name}")
