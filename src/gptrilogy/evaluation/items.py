@@ -72,7 +72,8 @@ class Cloze:
 class Free:
     """A question the model answers in its own words.
 
-    `answers`: those that count as right, of which a demonstration shows the first. `separator`: the white space between context and answer in a demonstration; the model writes its own.
+    `answers`: those that count as right, of which a demonstration shows the first. `separator`: the white space between
+    context and answer in a demonstration; the model writes its own.
     """
 
     context: str
