@@ -4,8 +4,12 @@ A layer keeps no more than its pattern will read again: a band its window, a fix
 the earlier ones. Its `Slots` say where.
 """
 
+import math
+
+import torch
 from torch import Tensor
 
+from gptrilogy.models.attention import attend
 from gptrilogy.models.config import GPTConfig
 from gptrilogy.models.patterns import Pattern
 from gptrilogy.models.slots import Slots, slots_of
@@ -45,6 +49,47 @@ class LayerCache:
         return self.keys[row][:, slots], self.values[row][:, slots], positions
 
 
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Append new keys and values and attend to what was held and to them, each row at its own length.
+
+        Rows are taken one by one, so that a row's result cannot depend on its neighbours' lengths; idle rows give zeros.
+
+        Shapes: q, k, v (B, H, T, D) for the T newest tokens -> (B, H, T, D).
+        """
+        y = torch.zeros_like(q)
+        for row in range(len(self.lengths)):
+            if q.shape[-2] > 1:  # before it is appended: a window would then have lost what the first of them see
+                y[row] = self._several(q[row], k[row], v[row], row)
+            self.append(row, k[row], v[row])
+            if q.shape[-2] == 1:
+                y[row] = _newest(q[row], self.newest(row))
+        return y
+
+    def _several(self, q: Tensor, k: Tensor, v: Tensor, row: int) -> Tensor:
+        """Several queries after those that a row holds, if any; it has all they see, and a mask says what that is.
+
+        Shapes: q, k, v (H, T, D) -> (H, T, D).
+        """
+        if self.lengths[row] == 0:
+            return attend(q[None], k[None], v[None], self.pattern)[0]
+        H, T, D = q.shape
+        keys, values, positions = self.held(row)  # 2 x (H, S, D), (H or 1, S)
+        queries = self.lengths[row] + torch.arange(T, device=q.device)
+        positions = torch.cat([positions, queries.expand(len(positions), T)], -1)[:, None]  # (H or 1, 1, S + T)
+        heads = torch.arange(H, device=q.device)[:, None, None]
+        seen = self.pattern.sees(queries[:, None], positions, heads)  # (H or 1, T, S + T)
+        scores = q @ torch.cat([keys, k], 1).mT / math.sqrt(D)  # (H, T, S + T)
+        return scores.masked_fill(~seen, -math.inf).softmax(-1) @ torch.cat([values, v], 1)
+
+
+def _newest(q: Tensor, parts: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """One query, all of whose keys are given, in one or two parts of (H, S, D); -> (H, 1, D)."""
+    scores = torch.cat([q @ keys.mT for keys, _ in parts], -1) / math.sqrt(q.shape[-1])  # (H, 1, S)
+    shares = scores.softmax(-1).split_with_sizes([keys.shape[1] for keys, _ in parts], -1)
+    first, *others = (P @ values for P, (_, values) in zip(shares, parts, strict=True))
+    return sum(others, first)
+
+
 class KVCache:
     """Preallocated keys and values of every layer, in rows of different lengths.
 
@@ -72,8 +117,17 @@ class KVCache:
     def size_bytes(self) -> int:
         return sum(tensor.nbytes for tensor in (*self.keys, *self.values))
 
+    def positions(self, T: int) -> Tensor:
+        """Where the next T tokens of each row stand. Shapes: -> (B, T)."""
+        starts = torch.tensor(self.lengths, device=self.keys[0].device)
+        return starts[:, None] + torch.arange(T, device=starts.device)
+
     def layer(self, index: int) -> LayerCache:
         return LayerCache(self.keys[index], self.values[index], self.slots[index], self.lengths[: self.n_active])
+
+    def length_with(self, T: int) -> int:
+        """How long the longest row will be after T more tokens."""
+        return max(self.lengths) + T
 
     def advance(self, T: int) -> None:
         """Count T appended positions, once every layer has written its own."""

@@ -3,18 +3,37 @@
 Shape legend: B batch, T query positions, S key positions, C n_embd, H heads, D d_head, V n_vocab, L layers.
 """
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gptrilogy.errors import PromptError
-from gptrilogy.models.attention import CausalSelfAttention
-from gptrilogy.models.cache import KVCache, LayerCache
+from gptrilogy.models.attention import CausalSelfAttention, Past
 from gptrilogy.models.config import GPTConfig
 from gptrilogy.models.dropout import dropout
 from gptrilogy.models.initialization import initialize
 from gptrilogy.models.loss import mean_loss_nats, token_nats
 from gptrilogy.models.patterns import Pattern
+
+
+class Memory(Protocol):
+    """What a model has read before the tokens it is given: `KVCache`, or the branches of a tree of texts."""
+
+    def positions(self, T: int) -> Tensor:
+        """Where the T newest tokens of each row stand. Shapes: -> (B, T)."""
+        ...
+
+    def length_with(self, T: int) -> int:
+        """The length of the longest text, those T among it."""
+        ...
+
+    def layer(self, index: int) -> Past: ...
+
+    def advance(self, T: int) -> None:
+        """Count T tokens a row, once every layer has taken them in."""
+        ...
 
 
 class GPT(nn.Module):
@@ -37,29 +56,25 @@ class GPT(nn.Module):
         """Shapes: ids (B, T) -> logits (B, T, V)."""
         return self.logits(self.hidden(ids))
 
-    def hidden(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
-        """The last block's output; with a cache, of the T newest tokens of each row, which it then holds too.
+    def hidden(self, ids: Tensor, memory: Memory | None = None) -> Tensor:
+        """The last block's output; with a memory, of the T newest tokens of each row, which it then holds too.
 
         Shapes: ids (B, T) -> (B, T, C).
-        Raises: PromptError where T, with what the cache holds, is more than n_ctx.
+        Raises: PromptError where T, with what the memory holds, is more than n_ctx.
         """
         T = ids.shape[1]
-        held = 0 if cache is None else max(cache.lengths)
-        if held + T > self.config.n_ctx:
+        length = T if memory is None else memory.length_with(T)
+        if length > self.config.n_ctx:
             raise PromptError(
-                f"{held + T} tokens are more than the model's context of {self.config.n_ctx}; shorten the text"
+                f"{length} tokens are more than the model's context of {self.config.n_ctx}; shorten the text"
             )
-        if cache is None:
-            positions = torch.arange(T, device=ids.device)  # (T,)
-        else:
-            starts = torch.tensor(cache.lengths, device=ids.device)
-            positions = starts[:, None] + torch.arange(T, device=ids.device)  # (B, T)
+        positions = torch.arange(T, device=ids.device) if memory is None else memory.positions(T)  # (T,) or (B, T)
         x = self.wte(ids) + self.wpe(positions)  # (B, T, C)
         x = dropout(x, self.config.dropout, self.training)
         for index, block in enumerate(self.h):
-            x = block(x, None if cache is None else cache.layer(index))
-        if cache is not None:
-            cache.advance(T)
+            x = block(x, None if memory is None else memory.layer(index))
+        if memory is not None:
+            memory.advance(T)
         return self.ln_f(x)
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -106,11 +121,11 @@ class Block(nn.Module):
         self.ln_2 = nn.LayerNorm(config.n_embd)
         self.mlp = MLP(config.n_embd)
 
-    def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
+    def forward(self, x: Tensor, past: Past | None = None) -> Tensor:
         if self.pre_norm:
-            x = x + self._drop(self.attn(self.ln_1(x), cache))
+            x = x + self._drop(self.attn(self.ln_1(x), past))
             return x + self._drop(self.mlp(self.ln_2(x)))
-        x = self.ln_1(x + self._drop(self.attn(x, cache)))
+        x = self.ln_1(x + self._drop(self.attn(x, past)))
         return self.ln_2(x + self._drop(self.mlp(x)))
 
     def _drop(self, x: Tensor) -> Tensor:
