@@ -56,7 +56,7 @@ def score_pairs(
     """
     assert not model.training, "dropout would make scores random"
     n_ctx = model.config.n_ctx
-    fitted = [_fit(context, continuation, n_ctx, truncate=truncate) for context, continuation in pairs]
+    fitted = [fit(context, continuation, n_ctx, truncate=truncate) for context, continuation in pairs]
     scores = [Score(0.0, greedy=True)] * len(pairs)
     sharing: dict[tuple[int, ...], list[int]] = defaultdict(list)  # input -> the pairs it serves
     for index, (context, continuation) in enumerate(fitted):
@@ -142,7 +142,7 @@ def first_id(tokenizer: Tokenizer) -> int:
     return tokenizer.eot_id
 
 
-def _fit(context: Ids, continuation: Ids, n_ctx: int, *, truncate: bool) -> tuple[Ids, Ids]:
+def fit(context: Ids, continuation: Ids, n_ctx: int, *, truncate: bool) -> tuple[Ids, Ids]:
     """A pair of at most n_ctx + 1 tokens, of which the last is never an input."""
     excess = len(context) + len(continuation) - (n_ctx + 1)
     if not context:

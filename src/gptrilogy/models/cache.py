@@ -48,11 +48,11 @@ class LayerCache:
         slots, positions = self.slots.held(self.lengths[row], self.keys.shape[1], self.keys.device)
         return self.keys[row][:, slots], self.values[row][:, slots], positions
 
-
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Append new keys and values and attend to what was held and to them, each row at its own length.
 
-        Rows are taken one by one, so that a row's result cannot depend on its neighbours' lengths; idle rows give zeros.
+        Rows are taken one by one, so that a row's result cannot depend on its neighbours' lengths;
+        idle ones give zeros.
 
         Shapes: q, k, v (B, H, T, D) for the T newest tokens -> (B, H, T, D).
         """
