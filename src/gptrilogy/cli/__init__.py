@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from gptrilogy import __version__
 from gptrilogy.cli import tokenizer as tokenizer_verbs
 from gptrilogy.cli.convert import export_model, import_model
+from gptrilogy.cli.evaluate import evaluate
 from gptrilogy.cli.finetune import finetune
 from gptrilogy.cli.generate import generate
 from gptrilogy.cli.inspect import inspect
@@ -37,6 +38,7 @@ Start here:
     gpt pretrain novels/ --out runs/novels     train on your own text, 10 min
     gpt generate runs/novels --prompt "It"     let it continue a sentence
     gpt finetune runs/novels labels.csv ...    teach it to label texts
+    gpt evaluate runs/novels --tasks ...       measure it, zero to few shots
     gpt papers list                            the papers' claims, to try again
     gpt inspect runs/novels --attention        draw where each head looks
     gpt import models/124M --out models/gpt2   bring in OpenAI's GPT-2
@@ -57,7 +59,7 @@ app = App(
     version=__version__,
     default_parameter=Parameter(negative_iterable=()),
 )
-for verb in (demo, plan, pretrain, resume, finetune, predict, generate, inspect):
+for verb in (demo, plan, pretrain, resume, finetune, predict, evaluate, generate, inspect):
     app.command(verb)
 app.command(import_model, name="import")
 app.command(export_model, name="export")

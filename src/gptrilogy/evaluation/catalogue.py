@@ -7,10 +7,22 @@ from types import MappingProxyType
 from gptrilogy.config import suggest
 from gptrilogy.errors import ConfigError
 from gptrilogy.evaluation.task import Task
-from gptrilogy.evaluation.tasks import endings
+from gptrilogy.evaluation.tasks import endings, inference, pronouns, questions, superglue, superglue_passages
 
-FAMILIES = (endings,)
+FAMILIES = (endings, pronouns, questions, superglue, superglue_passages, inference)
 TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for family in FAMILIES for task in family.TASKS})
+
+
+def describe() -> list[tuple[str, str, str]]:
+    """Each task, how it is scored, and the files it reads."""
+    return [
+        ("name", "the paper's K", "files"),
+        *((task.name, str(task.shots), _files(task)) for task in TASKS.values()),
+    ]
+
+
+def _files(task: Task) -> str:
+    return " or ".join(" and ".join(layout.names) for layout in task.test) or "generated"
 
 
 def find_tasks(names: Sequence[str]) -> list[Task]:

@@ -9,7 +9,7 @@ from gptrilogy.errors import DataError, GPTrilogyError
 from gptrilogy.evaluation.items import Item
 from gptrilogy.evaluation.task import Layout, Record, Task
 from gptrilogy.extras import needs
-from gptrilogy.files import sha256_file
+from gptrilogy.files import sha256_file, sha256_json
 
 HUB = "hub"
 
@@ -44,11 +44,22 @@ def read_split(task: Task, name: str, folder: Path | None, *, limit: int | None 
                 raise DataError(
                     f"{task.name} is published in {len(paths)} files, {', '.join(missing)} missing in {folder}"
                 )
-            records = list(islice((record for path in found for record in layout.read(path)), limit))
+            records = list(islice(_records(layout, found), limit))
             if not records:
                 raise DataError(f"{', '.join(map(str, found))} holds no record; get the file again")
-            return Split(records, ", ".join(map(str, found)), {path.name: sha256_file(path) for path in found})
+            return Split(records, ", ".join(map(str, found)), {path.name: _sha256(path) for path in found})
     raise DataError(f"{folder} lacks the {name} file of {task.name}; put it there, {_wanted(layouts)}")
+
+
+def _records(layout: Layout, paths: Sequence[Path]) -> Iterator[Record]:
+    """Raises: DataError with the file for whatever a reader finds wrong with it."""
+    for path in paths:
+        try:
+            yield from layout.read(path)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(
+                f"{path} is not as published: {type(error).__name__}: {error}; get the file again"
+            ) from None
 
 
 def items_of(task: Task, split: Split, number: int, shots: int) -> Sequence[Item]:
@@ -91,7 +102,14 @@ class _Placed:
 def _find(folder: Path, below: str, name: str) -> Path | None:
     """A file of a task's folder, of the data folder itself, or of a folder one level down (eval/lambada/...)."""
     places = [folder / below / name, folder / name, *folder.glob(f"*/{below}/{name}" if below else f"*/{name}")]
-    return next((path for path in places if path.is_file()), None)
+    return next((path for path in places if path.exists()), None)
+
+
+def _sha256(path: Path) -> str:
+    """Of a file, or of the names and hashes of all files in a folder."""
+    if path.is_file():
+        return sha256_file(path)
+    return sha256_json({str(file.relative_to(path)): sha256_file(file) for file in path.rglob("*") if file.is_file()})
 
 
 def _wanted(layouts: Sequence[Layout]) -> str:

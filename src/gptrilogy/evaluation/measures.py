@@ -48,7 +48,7 @@ class Measure:
         index, n = np.arange(len(records), dtype=np.uint64), np.uint64(len(records))
         values: list[float] = []
         for number in range(RESAMPLES):
-            chosen = (draw(0, number, index) % n).astype(np.intp)
+            chosen: list[int] = (draw(0, number, index) % n).tolist()
             values.append(self.of([outcome for i in chosen for outcome in records[i]]))
         return float(np.std(values, ddof=1))
 
@@ -94,13 +94,18 @@ def _per_unit(outcomes: Outcomes) -> float:
     return -math.fsum(outcome.nats for outcome in outcomes) / units
 
 
+def _exp(nats: float) -> float:
+    """A perplexity, inf where no number holds it."""
+    return math.exp(nats) if nats < 700 else math.inf
+
+
 ACCURACY = mean_of("acc", lambda record: float(np.mean([_right_choice(outcome) for outcome in record])))
 ALL_RIGHT = mean_of("acc", lambda record: float(all(map(_right_choice, record))))
 GREEDY_ACCURACY = mean_of("acc", lambda record: float(np.mean([outcome.right for outcome in record])))
 CLOZE_PERPLEXITY = Measure(
-    "ppl", lambda outcomes: math.exp(-math.fsum(o.nats for o in outcomes) / len(outcomes)), lower_is_better=True
+    "ppl", lambda outcomes: _exp(-math.fsum(o.nats for o in outcomes) / len(outcomes)), lower_is_better=True
 )
-PERPLEXITY = Measure("ppl", lambda outcomes: math.exp(_per_unit(outcomes)), lower_is_better=True)
+PERPLEXITY = Measure("ppl", lambda outcomes: _exp(_per_unit(outcomes)), lower_is_better=True)
 BITS = Measure("bits", lambda outcomes: _per_unit(outcomes) / math.log(2), lower_is_better=True)
 
 

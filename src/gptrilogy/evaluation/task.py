@@ -55,6 +55,13 @@ class Answering:
     length_penalty: float = 0.6
     sampling: Sampling | None = None
 
+    @property
+    def name(self) -> str:
+        """What a result calls it: beam-4, greedy, top-2."""
+        if self.sampling is None:
+            return f"beam-{self.beams}"
+        return "greedy" if self.sampling.temperature == 0 else f"top-{self.sampling.top_k}"
+
 
 @dataclass(frozen=True, slots=True)
 class Task:

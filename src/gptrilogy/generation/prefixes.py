@@ -33,16 +33,19 @@ Text: TypeAlias = tuple[int, ...]
 
 
 class PrefixScore(NamedTuple):
-    """What a model thinks of a continuation of `n_tokens`.
+    """What a model thinks of a continuation.
 
-    Units: `nats`, the log-probability, tokens summed. `greedy`: the likeliest token every time. `first`: the tokens
-    likeliest to come first, as many as were asked for.
+    Units: `nats`, the log-probability, tokens summed. `likeliest`: of each token, whether no other was likelier.
+    `first`: the tokens likeliest to come first, as many as were asked for.
     """
 
     nats: float
-    greedy: bool
-    n_tokens: int
+    likeliest: tuple[bool, ...]
     first: tuple[int, ...] = ()
+
+    @property
+    def n_tokens(self) -> int:
+        return len(self.likeliest)
 
 
 class PrefixScorer:
@@ -165,7 +168,7 @@ def _walk(texts: Mapping[Text, int], read: Ids) -> _Walk:
 class _Targets:
     """The tokens that are asked for, pair after pair: which token of the walk predicts each, and what came out.
 
-    Shapes: expected, rows, nats, greedy (M,).
+    Shapes: expected, rows, nats, likeliest (M,).
     """
 
     def __init__(self, pairs: Sequence[tuple[Ids, Ids]], walk: _Walk, n_first: int) -> None:
@@ -177,7 +180,7 @@ class _Targets:
         self._by_row = np.argsort(self.rows, kind="stable")
         self._sorted_rows = self.rows[self._by_row]
         self.nats = np.zeros(len(self.rows))
-        self.greedy = np.zeros(len(self.rows), dtype=np.bool_)
+        self.likeliest = np.zeros(len(self.rows), dtype=np.bool_)
         self.firsts: dict[int, tuple[int, ...]] = {}  # of the targets that begin a pair
         self._begins = {span.start for span in self.spans}
         self._n_first = n_first
@@ -198,9 +201,9 @@ class _Targets:
                 "when they were saved: take an earlier checkpoint"
             )
         self.nats[which] = nats.double().cpu().numpy()
-        self.greedy[which] = (logits.argmax(-1)[at] == expected).cpu().numpy()
+        self.likeliest[which] = (logits.argmax(-1)[at] == expected).cpu().numpy()
         if self._n_first:
-            likeliest = logits.topk(min(self._n_first, logits.shape[-1])).indices[at].tolist()
+            likeliest: list[list[int]] = logits.topk(min(self._n_first, logits.shape[-1])).indices[at].tolist()
             self.firsts |= {
                 target: tuple(ids)
                 for target, ids in zip(which.tolist(), likeliest, strict=True)
@@ -211,8 +214,7 @@ class _Targets:
         return [
             PrefixScore(
                 float(self.nats[span].sum()),
-                bool(self.greedy[span].all()),
-                span.stop - span.start,
+                tuple(self.likeliest[span].tolist()),
                 self.firsts.get(span.start, ()),
             )
             for span in self.spans

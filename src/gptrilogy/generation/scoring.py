@@ -112,21 +112,25 @@ def encode_pairs(tokenizer: Tokenizer, requests: Sequence[tuple[str, str]]) -> l
     return pairs
 
 
-def rolling_windows(ids: Ids, first: int, n_ctx: int) -> Iterator[tuple[Ids, Ids]]:
+def rolling_windows(ids: Ids, first: int, n_ctx: int, stride: int | None = None) -> Iterator[tuple[Ids, Ids]]:
     """(context, continuation) pairs of n_ctx + 1 tokens that score each token of a text once, the first after `first`.
 
-    All but the last follow on each other; the last reaches back as far as the model can see.
+    Each window scores the `stride` tokens after the last one's, with as much before them as the model can see; by
+    default n_ctx of them, so that only the last window reaches back.
 
-    Source: lm-evaluation-harness, `get_rolling_token_windows` with a context_len of 1.
+    Source: lm-evaluation-harness, `get_rolling_token_windows` with a context_len of 1, for the default.
 
     >>> list(rolling_windows([0, 1, 2, 3, 4, 5, 6, 7, 8, 9], first=99, n_ctx=4))
     [([99], [0, 1, 2, 3]), ([3], [4, 5, 6, 7]), ([5, 6, 7], [8, 9])]
+    >>> list(rolling_windows([0, 1, 2, 3, 4, 5, 6], first=99, n_ctx=4, stride=2))
+    [([99], [0, 1, 2, 3]), ([1, 2, 3], [4, 5]), ([2, 3, 4, 5], [6])]
     """
     if ids:
         yield [first], ids[:n_ctx]
-    for start in range(n_ctx, len(ids), n_ctx):
-        end = min(start + n_ctx, len(ids))
-        yield ids[end - n_ctx - 1 : start], ids[start:end]
+    step = stride or n_ctx
+    for start in range(n_ctx, len(ids), step):
+        end = min(start + step, len(ids))
+        yield ids[max(0, end - n_ctx - 1) : start], ids[start:end]
 
 
 def first_id(tokenizer: Tokenizer) -> int:

@@ -76,7 +76,7 @@ class Branches:
         assert len(self._positions) == T, "every token of a pass has a position"
         return torch.from_numpy(self._positions)[None].to(self.path.keys[0].device)
 
-    def length_with(self, _T: int) -> int:
+    def length_with(self, _T: int, /) -> int:
         return int(self._positions.max()) + 1
 
     def layer(self, index: int) -> "LayerBranches":
@@ -89,7 +89,7 @@ class Branches:
         start = int(self._starts[-1])
         return LayerBranches(keys, values, self._blocks_of[pattern], start, torch.from_numpy(last).to(keys.device))
 
-    def advance(self, _T: int) -> None:
+    def advance(self, _T: int, /) -> None:
         self.path.length = int(self._positions[-1]) + 1
 
     def _block(self, rows: slice, pattern: Pattern, like: Tensor) -> _Block:

@@ -21,17 +21,17 @@ from gptrilogy.models.patterns import Pattern
 class Memory(Protocol):
     """What a model has read before the tokens it is given: `KVCache`, or the branches of a tree of texts."""
 
-    def positions(self, T: int) -> Tensor:
+    def positions(self, T: int, /) -> Tensor:
         """Where the T newest tokens of each row stand. Shapes: -> (B, T)."""
         ...
 
-    def length_with(self, T: int) -> int:
+    def length_with(self, T: int, /) -> int:
         """The length of the longest text, those T among it."""
         ...
 
-    def layer(self, index: int) -> Past: ...
+    def layer(self, index: int, /) -> Past: ...
 
-    def advance(self, T: int) -> None:
+    def advance(self, T: int, /) -> None:
         """Count T tokens a row, once every layer has taken them in."""
         ...
 

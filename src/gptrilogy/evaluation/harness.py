@@ -1,0 +1,280 @@
+"""Tasks put to models: every question with every number of demonstrations and every draw, as resumable work.
+
+task -> records -> prompts -> answers (journal) -> outcomes under a rule -> values with their standard errors
+"""
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import torch
+
+from gptrilogy.errors import DataError, GPTrilogyError, RunError
+from gptrilogy.evaluation.asking import Answer, Asker, outcome
+from gptrilogy.evaluation.data import items_of, read_split
+from gptrilogy.evaluation.items import Choice, Free, Outcome, Passage
+from gptrilogy.evaluation.journal import Journal, key_of
+from gptrilogy.evaluation.measures import Measure, by_record
+from gptrilogy.evaluation.prompts import Prompt, Prompter
+from gptrilogy.evaluation.rules import RULE_NAMES, RuleName
+from gptrilogy.evaluation.task import Task
+from gptrilogy.generation.language_model import LanguageModel
+from gptrilogy.models.gpt import GPT
+from gptrilogy.training.progress import duration
+
+Row: TypeAlias = dict[str, Any]
+Say: TypeAlias = Callable[[str], None]
+
+SLICE_CHARS = 1 << 16  # of prompts put to a model together, and lost if it is killed
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """How tasks are put to a model.
+
+    `shots` None: each task's own number, the paper's. `draws`: how often demonstrations are drawn anew. `limit`:
+    records of each test set at most. `demonstrations`: the split they come from. `stride`: of the windows over long
+    texts, n_ctx where it is None. `pass_tokens`: computed at once, which bounds memory.
+    """
+
+    shots: tuple[int, ...] | None = None
+    draws: int = 1
+    seed: int = 0
+    limit: int | None = None
+    demonstrations: str = "train"
+    all_rules: bool = False
+    stride: int | None = None
+    pass_tokens: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What came out: a row for each measure, a row for each record under it, and what could not be done."""
+
+    rows: list[Row] = field(default_factory=list[Row])
+    record_rows: list[Row] = field(default_factory=list[Row])
+    files: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    failures: dict[str, str] = field(default_factory=dict[str, str])
+
+    def add(self, other: "Examination") -> None:
+        """Take in what another model made of the tasks."""
+        self.rows.extend(other.rows)
+        self.record_rows.extend(other.record_rows)
+        self.files.update(other.files)
+        self.failures.update(other.failures)
+
+
+def evaluate(
+    name: str,
+    language_model: LanguageModel,
+    tasks: Sequence[Task],
+    protocol: Protocol,
+    *,
+    data: Path | None = None,
+    journal: Journal | None = None,
+    say: Say = lambda _: None,
+    passing: Say = lambda _: None,
+) -> Examination:
+    """Put tasks to a model. A task that cannot be put is a failure in one line, and the others go on.
+
+    `name`: what the rows call the model. `say` hears notes, `passing` how far it is.
+
+    Raises: RunError where answers cannot be kept.
+    """
+    found = Examination()
+    facts: Row = {"model": name, **describe(language_model.model)}
+    asker = Asker(language_model, pass_tokens=protocol.pass_tokens, stride=protocol.stride, seed=protocol.seed)
+    journal = journal or Journal()
+    fingerprint = weights_hash(language_model.model)
+    for task in tasks:
+        try:
+            sitting = _Sitting(task, asker, protocol, data, journal, fingerprint)
+            sitting.sit(say, passing)
+            for row, record_rows in sitting.results():
+                found.rows.append({**facts, **row})
+                found.record_rows.extend({"model": name, **record_row} for record_row in record_rows)
+            found.files[task.name] = sitting.files
+        except RunError:
+            raise
+        except GPTrilogyError as error:
+            found.failures[task.name] = str(error)
+            say(f"{task.name}: {error}")
+    return found
+
+
+def describe(model: GPT) -> Row:
+    """What a row says of a model: its size without embeddings, and the precision its numbers have."""
+    embeddings = model.wte.weight.numel() + model.wpe.weight.numel()
+    precision = {"torch.float32": "fp32", "torch.bfloat16": "bf16"}
+    return {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()) - embeddings,
+        "precision": precision.get(str(model.wte.weight.dtype), str(model.wte.weight.dtype)),
+    }
+
+
+def weights_hash(model: GPT) -> str:
+    """A hash of a model's config and every bit of its weights."""
+    digest = hashlib.sha256(model.config.model_dump_json().encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+class _Setting(NamedTuple):
+    """How many demonstrations there are, and which draw of them."""
+
+    shots: int
+    draw: int
+
+
+class _Asked(NamedTuple):
+    """A prompt and what the model made of each of its items."""
+
+    prompt: Prompt
+    answers: list[Answer]
+
+
+class _Sitting:
+    """One task put to one model."""
+
+    def __init__(
+        self, task: Task, asker: Asker, protocol: Protocol, data: Path | None, journal: Journal, fingerprint: str
+    ) -> None:
+        """Raises: DataError where the task's files cannot be read."""
+        self.task = task
+        self.asker = asker
+        self.protocol = protocol
+        self.journal = journal
+        self.fingerprint = fingerprint
+        self.test = read_split(task, "test", data, limit=protocol.limit)
+        self.settings = self._settings()
+        drawn = any(setting.shots for setting in self.settings) and protocol.demonstrations == "train"
+        has_train = bool(task.train) or task.generate is not None
+        self.train = read_split(task, "train", data) if drawn and has_train else None
+        self.prompter = Prompter(task, self.test, self.train, seed=protocol.seed)
+        self.found: dict[_Setting, list[_Asked]] = {setting: [] for setting in self.settings}
+
+    @property
+    def files(self) -> dict[str, str]:
+        return {**self.test.files, **(self.train.files if self.train else {})}
+
+    def _settings(self) -> list[_Setting]:
+        """Every number of shots with every draw; without demonstrations all draws are alike."""
+        asked = (self.task.shots,) if self.protocol.shots is None else self.protocol.shots
+        if any(isinstance(item, Passage) for item in items_of(self.task, self.test, 0, 0)):
+            asked = (0,)  # a text is read by itself
+        return [_Setting(shots, draw) for shots in asked for draw in range(self.protocol.draws if shots else 1)]
+
+    def sit(self, say: Say, passing: Say) -> None:
+        """Ask everything that the journal has no answer to, some records at a time."""
+        clock = _Clock(self.task.name, len(self.test.records) * len(self.settings), passing)
+        waiting: list[tuple[_Setting, Prompt]] = []
+        size = 0
+        for record, setting in product(range(len(self.test.records)), self.settings):
+            if setting == self.settings[0] and size > SLICE_CHARS:
+                clock.count(len(waiting), fresh=self._ask(waiting))
+                waiting, size = [], 0
+            prompt = self._prompt(record, setting)
+            waiting.append((setting, prompt))
+            size += len(prompt.prefix) + sum(len(item.text) for item in prompt.items)
+        clock.count(len(waiting), fresh=self._ask(waiting))
+        self._say_what_was_dropped(say)
+
+    def _say_what_was_dropped(self, say: Say) -> None:
+        """Raises: DataError where demonstrations were asked for and none had room."""
+        counts: dict[int, list[int]] = {}
+        for setting, asked in self.found.items():
+            counts.setdefault(setting.shots, []).extend(prompt.demonstrations for prompt, _ in asked)
+        for shots, shown in counts.items():
+            if shots and not any(shown):
+                raise DataError(
+                    f"no demonstration fits beside a question into the model's context of {self.asker.n_ctx} tokens; "
+                    "ask for 0 shots, or take a model with a longer context"
+                )
+            if short := sum(number < shots for number in shown):
+                say(
+                    f"{self.task.name}: {short:,} of {len(shown):,} prompts hold fewer than {shots} demonstrations, "
+                    f"{sum(shown) / len(shown):.1f} on average, for want of room in the context"
+                )
+
+    def _prompt(self, record: int, setting: _Setting) -> Prompt:
+        return self.prompter.prompt(
+            record,
+            setting.shots,
+            setting.draw,
+            room=lambda items: self.asker.room(items, self.task.answering),
+            count=self.asker.count,
+        )
+
+    def _ask(self, waiting: Sequence[tuple[_Setting, Prompt]]) -> int:
+        """Enter the answers to some prompts; -> how many of them the model was asked."""
+        alone = self.protocol.all_rules or self.task.rule == "unconditional"
+        how = {"alone": alone, "stride": self.protocol.stride, "precision": describe(self.asker.language_model.model)}
+        tokenizer = self.asker.language_model.tokenizer.fingerprint
+        seed = self.protocol.seed if self.task.answering and self.task.answering.sampling else 0
+        settings = {**how, "tokenizer": tokenizer, "seed": seed}
+        keys = [key_of(self.fingerprint, prompt, self.task.answering, settings) for _, prompt in waiting]
+        missing = {key: prompt for key, (_, prompt) in zip(keys, waiting, strict=True) if self.journal.get(key) is None}
+        answers = self.asker.ask(list(missing.values()), self.task.answering, alone=alone) if missing else []
+        self.journal.add(list(zip(missing, answers, strict=True)))
+        for key, (setting, prompt) in zip(keys, waiting, strict=True):
+            found = self.journal.get(key)
+            assert found is not None, "an answer was entered a moment ago"
+            self.found[setting].append(_Asked(prompt, found))
+        return len(missing)
+
+    def results(self) -> Iterator[tuple[Row, list[Row]]]:
+        """A row for each setting, rule and measure, with one for each record."""
+        for setting, asked in self.found.items():
+            demonstrations = sum(prompt.demonstrations for prompt, _ in asked) / len(asked)
+            for rule, label in self._rules(asked):
+                outcomes = [
+                    outcome(item, record, answer, rule)
+                    for record, (prompt, answers) in enumerate(asked)
+                    for item, answer in zip(prompt.items, answers, strict=True)
+                ]
+                for measure in self.task.measures:
+                    about: Row = {"task": self.task.name, **setting._asdict(), "rule": label, "metric": measure.name}
+                    value = measure(outcomes)
+                    row = {**about, "value": value.value, "stderr": value.stderr, "n": value.n}
+                    yield {**row, "demonstrations": demonstrations}, [*_record_rows(about, measure, outcomes)]
+
+    def _rules(self, asked: Sequence[_Asked]) -> list[tuple[RuleName, str]]:
+        """The rules to apply, each with what a row calls it."""
+        items = [item for prompt, _ in asked for item in prompt.items]
+        if any(isinstance(item, Choice) for item in items):
+            rules = RULE_NAMES if self.protocol.all_rules else (self.task.rule,)
+            return [(rule, rule) for rule in rules]
+        if any(isinstance(item, Free) for item in items):
+            return [("sum", self.task.answering.name if self.task.answering else "")]
+        return [("sum", "likelihood")]
+
+
+def _record_rows(about: Row, measure: Measure, outcomes: Sequence[Outcome]) -> Iterator[Row]:
+    for record in by_record(outcomes):
+        yield {**about, "record": record[0].record, "value": measure.of(record)}
+
+
+class _Clock:
+    """How far a task is, in questions: prompts with all their items."""
+
+    def __init__(self, task: str, total: int, passing: Say) -> None:
+        self.task, self.total, self._passing = task, total, passing
+        self.done = self.fresh = 0
+        self._start_s = time.monotonic()
+
+    def count(self, done: int, *, fresh: int) -> None:
+        self.done += done
+        self.fresh += fresh
+        elapsed_s = time.monotonic() - self._start_s
+        rate = self.fresh / elapsed_s if elapsed_s and self.fresh else math.inf
+        left_s = (self.total - self.done) / rate
+        self._passing(
+            f"{self.task}: {self.done:,}/{self.total:,} questions, {rate:,.1f} questions/s, {duration(left_s)} left"
+        )

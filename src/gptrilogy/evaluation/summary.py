@@ -1,0 +1,65 @@
+"""Results over draws: a mean, how far the choice of items may have moved it, and how far that of demonstrations.
+
+Needs no torch.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Row: TypeAlias = dict[str, Any]
+
+CONDITION = ("model", "parameters", "precision", "task", "shots", "rule", "metric")
+
+
+def over_draws(rows: Sequence[Row]) -> list[Row]:
+    """One row for all draws of a condition.
+
+    `stderr_items`: the standard error over test records, the root mean square of the draws' own. `stderr_draws`: the
+    standard error of the mean over draws of demonstrations, nan for one draw. They are reported apart because more
+    records shrink only the first, and more draws only the second.
+
+    >>> rows = [{"task": "t", "shots": 1, "value": value, "stderr": 0.1, "n": 9} for value in (0.4, 0.6)]
+    >>> [(round(row["value"], 3), row["stderr_items"], round(row["stderr_draws"], 3)) for row in over_draws(rows)]
+    [(0.5, 0.1, 0.1)]
+    """
+    alike: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        alike[tuple(row.get(name) for name in CONDITION)].append(row)
+    return [_mean(same) for same in alike.values()]
+
+
+def _mean(rows: Sequence[Row]) -> Row:
+    values = [row["value"] for row in rows]
+    spread = float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return {
+        **{name: value for name, value in rows[0].items() if name in CONDITION},
+        "value": float(np.mean(values)),
+        "stderr_items": math.sqrt(float(np.mean([row["stderr"] ** 2 for row in rows]))),
+        "stderr_draws": spread,
+        "draws": len(rows),
+        "n": rows[0]["n"],
+    }
+
+
+def table(summary: Sequence[Row]) -> list[tuple[str, ...]]:
+    """The summary for people, its header first. Accuracies and F1 as percentages, perplexities as they are."""
+    several = len({row["model"] for row in summary}) > 1
+    header = ("task", *(("model",) if several else ()), "K", "rule", "metric", "value", "± items", "± draws", "n")
+    return [header, *(_line(row, several=several) for row in summary)]
+
+
+def _line(row: Row, *, several: bool) -> tuple[str, ...]:
+    scale, digits = scale_of(row["metric"])
+    numbers = (row[name] * scale for name in ("value", "stderr_items", "stderr_draws"))
+    shown = ("" if math.isnan(number) else f"{number:,.{digits}f}" for number in numbers)
+    model = (str(row["model"]),) if several else ()
+    return (row["task"], *model, str(row["shots"]), row["rule"], row["metric"], *shown, f"{row['n']:,}")
+
+
+def scale_of(metric: str) -> tuple[float, int]:
+    """What a metric is printed times, and with how many digits: the papers print shares as percentages."""
+    return (1.0, 3) if metric in {"ppl", "bits"} else (100.0, 1)
