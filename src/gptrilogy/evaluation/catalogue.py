@@ -7,9 +7,31 @@ from types import MappingProxyType
 from gptrilogy.config import suggest
 from gptrilogy.errors import ConfigError
 from gptrilogy.evaluation.task import Task
-from gptrilogy.evaluation.tasks import endings, inference, pronouns, questions, superglue, superglue_passages
+from gptrilogy.evaluation.tasks import (
+    closed_book,
+    endings,
+    inference,
+    pronouns,
+    questions,
+    reading_comprehension,
+    summaries,
+    superglue,
+    superglue_passages,
+    translation,
+)
 
-FAMILIES = (endings, pronouns, questions, superglue, superglue_passages, inference)
+FAMILIES = (
+    endings,
+    pronouns,
+    questions,
+    superglue,
+    superglue_passages,
+    inference,
+    closed_book,
+    reading_comprehension,
+    translation,
+    summaries,
+)
 TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for family in FAMILIES for task in family.TASKS})
 
 
