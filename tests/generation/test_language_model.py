@@ -2,8 +2,10 @@ import pytest
 import torch
 
 from gptrilogy.errors import ConfigError, PromptError
-from gptrilogy.generation.config import Sampling
+from gptrilogy.generation import scoring
+from gptrilogy.generation.config import BeamSearch, Sampling
 from gptrilogy.generation.language_model import LanguageModel
+from gptrilogy.generation.scoring import first_id
 from gptrilogy.models import GPT, GPTConfig
 from gptrilogy.tokenizers.bytes import BytesTokenizer
 
@@ -220,3 +222,32 @@ def test_equal_prompts_are_samples_of_one(language_model: LanguageModel) -> None
 
 def test_a_stop_string_is_no_part_of_what_was_generated() -> None:
     assert says("one two END three").generate_until(["a"], GREEDY, max_tokens=40, stop=["END"]) == ["one two "]
+
+
+def test_a_beam_writes_up_to_a_stop_string_and_needs_no_seed(language_model: LanguageModel) -> None:
+    prompts = ["On the", "x", "On the"]
+    found = language_model.generate_until(prompts, BeamSearch(width=3), max_tokens=8)
+    assert found == language_model.generate_until(prompts, BeamSearch(width=3), max_tokens=8, seed=5)
+    assert found[0] == found[2]
+    stop = found[0][2]
+    assert stop not in language_model.generate_until(["On the"], BeamSearch(width=3), max_tokens=8, stop=[stop])[0]
+
+
+def test_a_beam_of_one_without_a_penalty_is_greedy(language_model: LanguageModel) -> None:
+    how = BeamSearch(width=1, length_penalty=0)
+    prompts = ["On the", "x"]
+    found = language_model.generate_until(prompts, how, max_tokens=9)
+    assert found == language_model.generate_until(prompts, GREEDY, max_tokens=9)
+
+
+def test_a_shorter_stride_gives_later_tokens_more_to_go_by(language_model: LanguageModel) -> None:
+    text = "one two three four five six seven " * 4
+    ids = language_model.tokenizer.encode(text)
+    n_ctx = language_model.model.config.n_ctx
+    whole = [first_id(language_model.tokenizer), *ids]
+    expected = sum(
+        scoring.score_reference(language_model.model, whole[max(0, at - n_ctx) : at], whole[at : at + 1]).nats
+        for at in range(1, len(whole))
+    )
+    [found] = language_model.loglikelihood_rolling([text], stride=1)
+    assert found == pytest.approx(expected, abs=1e-3)

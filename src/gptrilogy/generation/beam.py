@@ -231,8 +231,7 @@ def _largest(values: Tensor, count: int) -> list[tuple[int, float]]:
     count = min(count, len(values))
     candidates = (values >= values.topk(count).values[-1]).nonzero()[:, 0]  # more than count where there are equals
     order = values[candidates].sort(descending=True, stable=True).indices[:count]
-    places: list[int] = candidates[order].tolist()
-    return [(place, float(values[place])) for place in places]
+    return [(int(place), float(values[place])) for place in candidates[order]]
 
 
 def _check(model: GPT, prompts: Sequence[Sequence[int]], width: int, length_penalty: float) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gptrilogy.errors import PromptError
-from gptrilogy.generation.config import Sampling
+from gptrilogy.generation.beam import beam_search
+from gptrilogy.generation.config import BeamSearch, Sampling
 from gptrilogy.generation.engine import Engine, Stream
 from gptrilogy.generation.scoring import Score, encode_pairs, first_id, rolling_windows, score_pairs
 from gptrilogy.generation.stopping import StopStrings
@@ -92,7 +93,7 @@ class LanguageModel:
     def generate_until(
         self,
         prompts: Sequence[str],
-        sampling: Sampling | None = None,
+        how: Sampling | BeamSearch | None = None,
         *,
         max_tokens: int,
         seed: int = 0,
@@ -101,7 +102,8 @@ class LanguageModel:
     ) -> list[str]:
         """`complete`, where a prompt that leaves no room for `max_tokens` loses its first tokens, with a warning.
 
-        Equal prompts are samples of one: the second is sample 1. `on_done` hears 1 for each that has ended.
+        `how`: by sampling, of which temperature 0 is greedy, or by beam search, which needs no seed. Equal prompts are
+        samples of one: the second is sample 1. `on_done` hears 1 for each that has ended.
 
         Raises: PromptError where `max_tokens` alone fill the context.
         """
@@ -113,8 +115,36 @@ class LanguageModel:
             )
         ids = [tuple(self.prompt_ids(prompt)) for prompt in prompts]
         _warn_of_cuts("prompts", map(len, ids), room)
-        batch = _Batch(self, _numbered(prompt[-room:] for prompt in ids), sampling, max_tokens, seed, stop)
+        fitting = [prompt[-room:] for prompt in ids]
+        if isinstance(how, BeamSearch):
+            return self._search(fitting, how, max_tokens, stop, on_done)
+        batch = _Batch(self, _numbered(fitting), how, max_tokens, seed, stop)
         return [completion.text for completion in batch.completions(on_done)]
+
+    def _search(
+        self,
+        prompts: Sequence[Sequence[int]],
+        how: BeamSearch,
+        max_tokens: int,
+        stop: Sequence[str],
+        on_done: Callable[[int], object] | None,
+    ) -> list[str]:
+        """What a beam finds after each prompt, up to a stop string."""
+
+        def text_of(ids: Sequence[int]) -> str:
+            return self.tokenizer.decode([token for token in ids if token != self.tokenizer.eot_id])
+
+        beams = beam_search(
+            self.model,
+            prompts,
+            width=how.width,
+            length_penalty=how.length_penalty,
+            max_tokens=max_tokens,
+            eot_id=self.tokenizer.eot_id,
+            ends=lambda ids: any(end in text_of(ids) for end in stop),
+            on_done=on_done,
+        )
+        return [StopStrings(stop).whole(text_of(beam.ids)) for beam in beams]
 
     def score(self, prompt: str, answers: Sequence[str]) -> list[float]:
         """Log P(answer | prompt) of each answer, its tokens summed.
@@ -143,15 +173,21 @@ class LanguageModel:
         return score_pairs(self.model, pairs, batch_size=batch_size, truncate=truncate, on_scored=on_scored)
 
     def loglikelihood_rolling(
-        self, texts: Sequence[str], *, batch_size: int = 1, on_scored: Callable[[int], object] | None = None
+        self,
+        texts: Sequence[str],
+        *,
+        stride: int | None = None,
+        batch_size: int = 1,
+        on_scored: Callable[[int], object] | None = None,
     ) -> list[float]:
         """Log P of whole texts of any length, each token scored once and each text by itself, from <|endoftext|> on.
 
-        `on_scored` hears of windows of the context's length. Units: nats.
+        `stride`: how many tokens each window scores, all it holds by default; fewer have more before them. `on_scored`
+        hears of windows of the context's length. Units: nats.
         Raises: PromptError where the tokenizer has no <|endoftext|>.
         """
         first, n_ctx = first_id(self.tokenizer), self.model.config.n_ctx
-        windows = [list(rolling_windows(ids, first, n_ctx)) for ids in self.tokenizer.encode_batch(texts)]
+        windows = [list(rolling_windows(ids, first, n_ctx, stride)) for ids in self.tokenizer.encode_batch(texts)]
         scores = iter(
             score_pairs(
                 self.model, [pair for pairs in windows for pair in pairs], batch_size=batch_size, on_scored=on_scored

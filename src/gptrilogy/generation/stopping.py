@@ -32,6 +32,10 @@ class StopStrings:
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]
 
+    def whole(self, text: str) -> str:
+        """A text that is all there, up to the stop string that is the first to be complete."""
+        return self.push(text) + self.finish()
+
     def finish(self) -> str:
         """What was held back, once no more text can come."""
         held, self._held = self._held, ""
