@@ -47,7 +47,8 @@ def read_split(task: Task, name: str, folder: Path | None, *, limit: int | None 
             records = list(islice(_records(layout, found), limit))
             if not records:
                 raise DataError(f"{', '.join(map(str, found))} holds no record; get the file again")
-            return Split(records, ", ".join(map(str, found)), {path.name: _sha256(path) for path in found})
+            files = [*found, *(path.with_name(name) for path in found for name in layout.beside)]
+            return Split(records, ", ".join(map(str, found)), {path.name: _sha256(path) for path in files})
     raise DataError(f"{folder} lacks the {name} file of {task.name}; put it there, {_wanted(layouts)}")
 
 

@@ -20,11 +20,13 @@ Record: TypeAlias = Mapping[str, Any]  # one record of a published file, under i
 class Layout:
     """Published files that together hold a split, and how they are read, one after the other.
 
-    `names` are paths below the task's folder, or names that lie in the data folder itself.
+    `names` are paths below the task's folder, or names that lie in the data folder itself. `beside`: files next to
+    them that `read` opens too, such as answers published apart.
     """
 
     names: tuple[str, ...]
     read: Callable[[Path], Iterable[Record]]
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

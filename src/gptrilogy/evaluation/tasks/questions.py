@@ -181,12 +181,12 @@ TASKS = (
         measures=(ACCURACY,),
         folder="piqa",
         test=(
-            Layout(("valid.jsonl",), labelled_lines),
-            Layout(("physicaliqa-train-dev/dev.jsonl",), labelled_lines),
+            Layout(("valid.jsonl",), labelled_lines, beside=("valid-labels.lst",)),
+            Layout(("physicaliqa-train-dev/dev.jsonl",), labelled_lines, beside=("dev-labels.lst",)),
         ),
         train=(
-            Layout(("train.jsonl",), labelled_lines),
-            Layout(("physicaliqa-train-dev/train.jsonl",), labelled_lines),
+            Layout(("train.jsonl",), labelled_lines, beside=("train-labels.lst",)),
+            Layout(("physicaliqa-train-dev/train.jsonl",), labelled_lines, beside=("train-labels.lst",)),
         ),
         hub=Hub("ybisk/piqa", None, test="validation", train="train"),
         rule="token",

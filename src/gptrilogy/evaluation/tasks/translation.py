@@ -88,7 +88,7 @@ class Direction:
     def layouts(self, pairs: Iterable[tuple[str, str]]) -> tuple[Layout, ...]:
         """A layout for each pair of files, of which the first holds the sources."""
         read = partial(parallel, source=self.source, target=self.target)
-        return tuple(Layout((name,), partial(read, beside=beside)) for name, beside in pairs)
+        return tuple(Layout((name,), partial(read, beside=beside), (beside,)) for name, beside in pairs)
 
     @property
     def test_layouts(self) -> tuple[Layout, ...]:
