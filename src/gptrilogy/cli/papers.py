@@ -1,5 +1,6 @@
-"""`gpt papers list|demo`."""
+"""`gpt papers list|explain|demo`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,15 +12,68 @@ from gptrilogy.studies.catalogue import STUDIES, find_study
 from gptrilogy.studies.study import Options, run_study
 
 
-def list_studies() -> None:
-    """The studies there are: what a paper claims, where, and how long it takes to try it on one thread.
+def list_studies(name: str | None = None, /, *, json: Json = False) -> None:
+    """The papers' tables, and the studies that try their claims again; or one
+    table.
 
-    Those that fine-tune pretrain a model first, about 20 minutes more, unless --model names one.
+        gpt papers list gpt3-2.1
+
+    A study says what a paper claims, where, and how long it takes to try it on
+    one thread. Those that fine-tune pretrain a model first, about 20 minutes
+    more, unless --model names one.
+
+    Parameters
+    ----------
+    name
+        A table to show; `misprints` has what the papers say that does not hold. [default: list what there is]
+    json
+        Print it as one JSON document.
+
     """
-    from gptrilogy.cli.output import print_text
+    from gptrilogy.cli import ledger
+    from gptrilogy.cli.output import print_json, print_text
 
+    if name is not None:
+        print_json(ledger.table(name)) if json else print_text("\n".join(ledger.listing(name)))
+        return
+    if json:
+        studies = [
+            {"name": study.name, "source": study.source, "minutes": study.minutes, "claim": study.claim}
+            for study in STUDIES
+        ]
+        print_json({**ledger.contents(), "studies": studies})
+        return
+    print_text("\n".join(ledger.contents_lines()))
+    print_text("Studies, for `gpt papers demo`")
     for study in STUDIES:
         print_text(f"{study.name}  ({study.source}, about {study.minutes} min)\n    {study.claim}")
+
+
+def explain_result(name: str, /, *, data: Path | None = None, json: Json = False) -> None:
+    """How a paper measured a result: what the model was shown, how that became
+    a score, what is not published, the numbers by size, and one real example.
+
+        gpt papers explain gpt3-lambada-fewshot --data DIR
+
+    A name may leave out the setting (gpt3-lambada has all three) or end with a
+    metric (gpt3-lambada-fewshot-ppl).
+
+    Parameters
+    ----------
+    name
+        A result, as the first column of `gpt papers list gpt3-h.1` has it.
+    data
+        The folder of the data sets, for the example. [default: the one that GPTRILOGY_DATA names]
+    json
+        Print it as one JSON document.
+
+    """
+    from gptrilogy.cli import ledger
+    from gptrilogy.cli.output import print_json, print_text
+
+    named = os.environ.get("GPTRILOGY_DATA")
+    folder = data or (Path(named) if named else None)
+    print_json(ledger.result(name, folder)) if json else print_text("\n".join(ledger.explanation(name, folder)))
 
 
 def demo_study(
