@@ -30,7 +30,7 @@ STRATA = [
     ["__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(STRATA) for name in names}
-TORCH_FREE = ["cli", "config", "corpus", "errors", "files", "recipes", "runs", "scaling", "tokenizers"]
+TORCH_FREE = ["cli", "config", "corpus", "errors", "files", "papers", "recipes", "runs", "scaling", "tokenizers"]
 VERBS = [
     [],
     ["demo"],
@@ -39,6 +39,7 @@ VERBS = [
     ["resume"],
     ["finetune"],
     ["predict"],
+    ["evaluate"],
     ["generate"],
     ["inspect"],
     ["import"],
@@ -51,6 +52,8 @@ VERBS = [
     ["tokenizer", "report"],
     ["papers"],
     ["papers", "list"],
+    ["papers", "explain"],
+    ["papers", "check"],
     ["papers", "demo"],
 ]
 

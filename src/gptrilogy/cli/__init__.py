@@ -19,7 +19,7 @@ from gptrilogy.cli.evaluate import evaluate
 from gptrilogy.cli.finetune import finetune
 from gptrilogy.cli.generate import generate
 from gptrilogy.cli.inspect import inspect
-from gptrilogy.cli.papers import demo_study, list_studies
+from gptrilogy.cli.papers import check_table, demo_study, explain_result, list_studies
 from gptrilogy.cli.plan import plan
 from gptrilogy.cli.predict import predict
 from gptrilogy.cli.pretrain import pretrain
@@ -75,10 +75,12 @@ app.command(tokenizer)
 
 studies = App(
     name="papers",
-    help="Claims of the papers, tried again at a size that one machine can train.",
+    help="The papers' numbers and how they were measured; your model beside them; their claims tried again, small.",
     help_format="plaintext",
 )
 studies.command(list_studies, name="list")
+studies.command(explain_result, name="explain")
+studies.command(check_table, name="check")
 studies.command(demo_study, name="demo")
 app.command(studies)
 

@@ -52,6 +52,9 @@ def comparison_lines(rows: Sequence[Comparison], n_non_embedding: int) -> Iterat
     yield from table_lines("beside the paper", table)
     yield ""
     yield from dict.fromkeys(describe_size(n_non_embedding, row.size) for row in rows)
+    names_by_reason: dict[str, list[str]] = {}
     for row in rows:
         for reason in row.reasons:
-            yield f"{row.entry.name}: {reason}"
+            names_by_reason.setdefault(reason, []).append(row.entry.name)
+    for reason, names in names_by_reason.items():
+        yield f"{reason} ({'all' if len(names) == len(rows) else ', '.join(names)})"

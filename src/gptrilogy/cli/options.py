@@ -1,5 +1,6 @@
 """Options that several verbs share, and how recipe, file and flags become one config."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -37,6 +38,12 @@ def requested_config(fields: RunConfig | None, file: Path | None, shorthands: Tr
             if asked.get("train", {}).get(given):
                 base.get("train", {}).pop(replaced, None)
     return parse(RunConfig, merge(base, asked))
+
+
+def data_folder(named: Path | None) -> Path | None:
+    """Where published data sets lie: the folder of --data, else the one that GPTRILOGY_DATA names."""
+    usual = os.environ.get("GPTRILOGY_DATA")
+    return named or (Path(usual) if usual else None)
 
 
 def budget_seconds(text: str) -> float:

@@ -1,13 +1,12 @@
-"""`gpt papers list|explain|demo`."""
+"""`gpt papers list|explain|check|demo`."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from gptrilogy.cli.options import Flag, Json
+from gptrilogy.cli.options import Flag, Json, data_folder
 from gptrilogy.studies.catalogue import STUDIES, find_study
 from gptrilogy.studies.study import Options, run_study
 
@@ -71,9 +70,55 @@ def explain_result(name: str, /, *, data: Path | None = None, json: Json = False
     from gptrilogy.cli import ledger
     from gptrilogy.cli.output import print_json, print_text
 
-    named = os.environ.get("GPTRILOGY_DATA")
-    folder = data or (Path(named) if named else None)
+    folder = data_folder(data)
     print_json(ledger.result(name, folder)) if json else print_text("\n".join(ledger.explanation(name, folder)))
+
+
+def check_table(
+    model: str,
+    /,
+    *,
+    table: str,
+    data: Path | None = None,
+    limit: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    out: Path | None = None,
+    json: Json = False,
+) -> None:
+    """Measure a model on the tasks of one of the papers' tables, each as the
+    paper did, and show its numbers beside the printed ones.
+
+        gpt papers check runs/novels --table gpt2-3 --data DIR --limit 200
+
+    The model is held against the published size nearest to it without its
+    embeddings. What is known of why the numbers may differ stands below.
+
+    Parameters
+    ----------
+    model
+        A run, a checkpoint, a Hugging Face folder: whatever gpt generate takes.
+    table
+        A table of results that `gpt papers list` names.
+    data
+        The folder of the published files, or hub. [default: the one that GPTRILOGY_DATA names]
+    limit
+        At most so many records of each test set.
+    out
+        An existing folder that keeps the answers, so that the same command goes on from there.
+    json
+        Print it as one JSON document, with the numbers of all published sizes.
+
+    """
+    from gptrilogy.cli.comparison import comparison, comparison_lines
+    from gptrilogy.cli.launch_check import check
+    from gptrilogy.cli.output import print_json, print_note, print_text
+
+    rows, n_non_embedding, failures = check(model, table, data=data_folder(data), limit=limit, out=out)
+    for task, failure in failures.items():
+        print_note(f"not measured: {task}: {failure}")
+    if json:
+        print_json({**comparison(rows, n_non_embedding), "failures": failures})
+    else:
+        print_text("\n".join(comparison_lines(rows, n_non_embedding)))
 
 
 def demo_study(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypedDict
 
 from gptrilogy.errors import ConfigError
-from gptrilogy.papers.entries import Entry, table_entries
+from gptrilogy.papers.entries import Entry, all_entries, table_entries
 from gptrilogy.papers.misprints import misprints_of
 from gptrilogy.papers.protocols import PROTOCOLS
 from gptrilogy.papers.tables import TABLES, find_table
@@ -111,6 +111,20 @@ def compare(
     return found
 
 
+def counterpart(score: Score, result: str, n_non_embedding: int) -> tuple[str, float] | None:
+    """What the papers print for a score of ours: the nearest size, and its number in our units; None where nothing.
+
+    >>> score = Score(task="hellaswag", shots=0, metric="acc", value=0.3, stderr=0.1, n=9)
+    >>> counterpart(score, "gpt3-hellaswag", 1_000_000)
+    ('gpt3-small', 0.337)
+    """
+    for entry in all_entries():
+        if entry.result == result and entry.values and _same_kind(entry, score):
+            size = nearest_size(n_non_embedding, list(entry.values))
+            return size, entry.values[size] / (1 if entry.metric in NOT_SHARES else 100)
+    return None
+
+
 def _compare(entry: Entry, score: Score, size: str) -> Comparison:
     factor = 1 if entry.metric in NOT_SHARES else 100
     return Comparison(
@@ -140,7 +154,7 @@ def _reasons(entry: Entry, score: Score) -> tuple[str, ...]:
         reasons.append(f"{score['shots']} demonstrations, the paper has {entry.shots}")
     if entry.result in PROTOCOLS:
         reasons += [f"unpublished: {what}" for what in PROTOCOLS[entry.result].unpublished]
-    reasons += [f"{misprint.where} says {misprint.printed}" for misprint in misprints_of(entry.result)]
+    reasons += [f"misprint: {misprint.where} says {misprint.printed}" for misprint in misprints_of(entry.result)]
     return tuple(reasons)
 
 
