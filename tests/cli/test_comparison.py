@@ -29,12 +29,17 @@ def test_the_size_and_every_reason_are_said_in_words() -> None:
     lines = list(comparison_lines(rows(), SMALL))
     assert lines[5:] == [
         "compared with gpt2-small, which has as many non-embedding parameters",
-        "gpt2-lambada-zeroshot: unpublished: the list of stop words",
-        "gpt2-lambada-zeroshot: unpublished: whether a word of several tokens had to be predicted whole",
-        "gpt2-wikitext-2-zeroshot: unpublished: the de-tokenizers",
-        "gpt2-wikitext-2-zeroshot: unpublished: how far the windows overlap that the text is read in",
-        "gpt2-wikitext-2-zeroshot: GPT2 Table 3 says 29.41 on WikiText2 and 37.50 on WikiText103",
+        "unpublished: the list of stop words (gpt2-lambada-zeroshot)",
+        "unpublished: whether a word of several tokens had to be predicted whole (gpt2-lambada-zeroshot)",
+        "unpublished: the de-tokenizers (gpt2-wikitext-2-zeroshot)",
+        "unpublished: how far the windows overlap that the text is read in (gpt2-wikitext-2-zeroshot)",
+        "misprint: GPT2 Table 3 says 29.41 on WikiText2 and 37.50 on WikiText103 (gpt2-wikitext-2-zeroshot)",
     ]
+
+
+def test_a_reason_for_all_of_them_is_said_once() -> None:
+    alike = [row._replace(reasons=("the same",)) for row in rows()]
+    assert list(comparison_lines(alike, SMALL))[6:] == ["the same (all)"]
 
 
 def test_the_document_has_the_numbers_of_all_sizes() -> None:

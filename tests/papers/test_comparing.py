@@ -83,7 +83,7 @@ def test_reasons_name_misprints() -> None:
     assert row.reasons == (
         "unpublished: the de-tokenizers",
         "unpublished: how far the windows overlap that the text is read in",
-        "GPT2 Table 3 says 29.41 on WikiText2 and 37.50 on WikiText103",
+        "misprint: GPT2 Table 3 says 29.41 on WikiText2 and 37.50 on WikiText103",
     )
 
 
