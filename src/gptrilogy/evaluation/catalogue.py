@@ -8,6 +8,7 @@ from gptrilogy.config import suggest
 from gptrilogy.errors import ConfigError
 from gptrilogy.evaluation.task import Task
 from gptrilogy.evaluation.tasks import (
+    arithmetic,
     closed_book,
     endings,
     inference,
@@ -18,6 +19,7 @@ from gptrilogy.evaluation.tasks import (
     superglue,
     superglue_passages,
     translation,
+    unscrambling,
 )
 
 FAMILIES = (
@@ -31,6 +33,8 @@ FAMILIES = (
     reading_comprehension,
     translation,
     summaries,
+    arithmetic,
+    unscrambling,
 )
 TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for family in FAMILIES for task in family.TASKS})
 

@@ -30,13 +30,21 @@ def read_split(task: Task, name: str, folder: Path | None, *, limit: int | None 
     `datasets`.
     """
     assert name in {"test", "train"}
+    from_hub = folder is not None and str(folder) == HUB
+    layouts = task.test if name == "test" else task.train
+    if folder is not None and not from_hub and (found := _from_files(task, layouts, folder, limit)):
+        return found
     if task.generate is not None:
         return Split(list(islice(task.generate(name), limit)), f"{task.name} as generated")
-    if folder is not None and str(folder) == HUB:
+    if from_hub:
         return _from_hub(task, name, limit)
-    layouts = task.test if name == "test" else task.train
     if folder is None:
         raise DataError(f"{task.name} needs its published files: give their folder with --data DIR, {_wanted(layouts)}")
+    raise DataError(f"{folder} lacks the {name} file of {task.name}; put it there, {_wanted(layouts)}")
+
+
+def _from_files(task: Task, layouts: Sequence[Layout], folder: Path, limit: int | None) -> Split | None:
+    """The first layout of which a file is found, None where none is."""
     for layout in layouts:
         paths = [_find(folder, task.folder, file) for file in layout.names]
         if found := [path for path in paths if path is not None]:
@@ -49,7 +57,7 @@ def read_split(task: Task, name: str, folder: Path | None, *, limit: int | None 
                 raise DataError(f"{', '.join(map(str, found))} holds no record; get the file again")
             files = [*found, *(path.with_name(name) for path in found for name in layout.beside)]
             return Split(records, ", ".join(map(str, found)), {path.name: _sha256(path) for path in files})
-    raise DataError(f"{folder} lacks the {name} file of {task.name}; put it there, {_wanted(layouts)}")
+    return None
 
 
 def _records(layout: Layout, paths: Sequence[Path]) -> Iterator[Record]:

@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ def asked(task: Task, split: Split) -> list[Free]:
     return [item for item in items if isinstance(item, Free)]
 
 
+@cache
 def made(name: str, split: str = "test") -> list[Free]:
     return asked(BY_NAME[name], read_split(BY_NAME[name], split, None))
 

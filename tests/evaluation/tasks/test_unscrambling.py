@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def asked(task: Task, split: Split) -> list[Free]:
     return [item for item in items if isinstance(item, Free)]
 
 
+@cache
 def pairs(name: str, split: str = "test", folder: Path | None = None) -> list[tuple[str, str]]:
     """Scrambled words and words; of a task that may be made here from its files, where a folder is given."""
     task = BY_NAME[name] if folder is None else replace(BY_NAME[name], generate=None)
