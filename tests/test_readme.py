@@ -86,3 +86,16 @@ def test_bring_your_own_runs_as_written(home: Path) -> None:
     assert "bytes a token" in said["gpt tokenizer report"]
     assert (home / "novels-hf" / "config.json").is_file()
     assert (home / "novels.gguf").read_bytes()[:4] == b"GGUF"
+
+
+@pytest.mark.slow
+def test_what_it_can_do_without_training_runs_as_written(home: Path, shared_data: Callable[[str], Path]) -> None:
+    (home / "data").symlink_to(shared_data("eval"))
+    said = run_section("What can it do without training?", home)
+    assert "reversed-words  4  beam-4" in said["gpt evaluate runs/novels"] or "winograd" in said["gpt evaluate runs/novels"]
+    results = json.loads((home / "runs" / "few-shot" / "results.json").read_text())
+    assert {(row["shots"], row["draw"]) for row in results["results"]} >= {(0, 0), (1, 2), (4, 2)}
+    assert (home / "runs" / "few-shot" / "shots.png").is_file()
+    assert "Fill in blank" in said["gpt papers explain"]
+    assert "gpt3-winograd-zeroshot" in said["gpt papers check"]
+    assert "lambada" in said["gpt contamination novels/"]

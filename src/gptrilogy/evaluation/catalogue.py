@@ -10,8 +10,10 @@ from gptrilogy.evaluation.task import Task
 from gptrilogy.evaluation.tasks import (
     arithmetic,
     closed_book,
+    cloze,
     endings,
     inference,
+    language_modelling,
     pronouns,
     questions,
     reading_comprehension,
@@ -23,6 +25,8 @@ from gptrilogy.evaluation.tasks import (
 )
 
 FAMILIES = (
+    language_modelling,
+    cloze,
     endings,
     pronouns,
     questions,

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from gptrilogy.errors import DataError, GPTrilogyError
-from gptrilogy.evaluation.items import Item
+from gptrilogy.evaluation.items import Choice, Item
 from gptrilogy.evaluation.task import Layout, Record, Task
 from gptrilogy.extras import needs
 from gptrilogy.files import sha256_file, sha256_json
@@ -77,7 +77,11 @@ def items_of(task: Task, split: Split, number: int, shots: int) -> Sequence[Item
     Raises: DataError with the record's place for a missing field, and for what the task finds wrong with it.
     """
     with _Placed(split, number):
-        return task.items(split.records[number], shots)
+        items = task.items(split.records[number], shots)
+        for item in items:
+            if isinstance(item, Choice) and not all(option.completion.strip() for option in item.options):
+                raise DataError("one of the choices is empty; mend or leave out the record")
+        return items
 
 
 def demonstration_of(task: Task, split: Split, number: int, shots: int) -> str:
