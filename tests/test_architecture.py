@@ -40,6 +40,7 @@ VERBS = [
     ["finetune"],
     ["predict"],
     ["evaluate"],
+    ["contamination"],
     ["generate"],
     ["inspect"],
     ["import"],

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from gptrilogy import __version__
 from gptrilogy.cli import tokenizer as tokenizer_verbs
+from gptrilogy.cli.contamination import contamination
 from gptrilogy.cli.convert import export_model, import_model
 from gptrilogy.cli.evaluate import evaluate
 from gptrilogy.cli.finetune import finetune
@@ -59,7 +60,7 @@ app = App(
     version=__version__,
     default_parameter=Parameter(negative_iterable=()),
 )
-for verb in (demo, plan, pretrain, resume, finetune, predict, evaluate, generate, inspect):
+for verb in (demo, plan, pretrain, resume, finetune, predict, evaluate, contamination, generate, inspect):
     app.command(verb)
 app.command(import_model, name="import")
 app.command(export_model, name="export")
