@@ -29,6 +29,12 @@ def _auxiliary(options: Options, say: Say) -> Result:
     return run(options, say)
 
 
+def _in_context(options: Options, say: Say) -> Result:
+    from gptrilogy.studies.in_context import run
+
+    return run(options, say)
+
+
 STUDIES = (
     Study(
         name="gpt1-figure2-zero-shot",
@@ -57,6 +63,13 @@ STUDIES = (
         source="GPT1 §5, Table 5",
         minutes=15,
         run=_auxiliary,
+    ),
+    Study(
+        name="gpt3-figure1.2-in-context",
+        claim="The more demonstrations of a task the context holds, the better a model does it, its weights unchanged.",
+        source="GPT3 §1, Figure 1.2",
+        minutes=28,
+        run=_in_context,
     ),
 )
 
