@@ -39,7 +39,7 @@ class Choice:
 
     @property
     def text(self) -> str:
-        """What is looked for in a training corpus: the question with all its options."""
+        """The question with all its options."""
         contexts = dict.fromkeys(option.context for option in self.options)
         return " ".join([*contexts, *dict.fromkeys(option.completion for option in self.options)])
 

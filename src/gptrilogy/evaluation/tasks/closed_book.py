@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from gptrilogy.evaluation.answers import EXACT_MATCH, TRIVIA_MATCH
-from gptrilogy.evaluation.documents import texts, unfolded
 from gptrilogy.evaluation.items import Free
+from gptrilogy.evaluation.nested import texts, unfolded
 from gptrilogy.evaluation.reading import json_lines
+from gptrilogy.evaluation.scores.answers import EXACT_MATCH, TRIVIA_MATCH
 from gptrilogy.evaluation.task import Answering, Hub, Layout, Record, Task
 from gptrilogy.generation.config import Sampling
 

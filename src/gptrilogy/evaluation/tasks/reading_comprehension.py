@@ -5,10 +5,10 @@ from functools import partial
 from typing import Any
 
 from gptrilogy.errors import DataError
-from gptrilogy.evaluation.answers import COQA_F1, NO_ANSWER, QUAC_F1, QUAC_F1_ALL, SQUAD2_F1, SQUAD2_MATCH
-from gptrilogy.evaluation.documents import texts, unfolded
-from gptrilogy.evaluation.drop_scores import DROP_F1, DROP_MATCH, SPAN_END
 from gptrilogy.evaluation.items import Free
+from gptrilogy.evaluation.nested import texts, unfolded
+from gptrilogy.evaluation.scores.answers import COQA_F1, NO_ANSWER, QUAC_F1, QUAC_F1_ALL, SQUAD2_F1, SQUAD2_MATCH
+from gptrilogy.evaluation.scores.drop import DROP_F1, DROP_MATCH, SPAN_END
 from gptrilogy.evaluation.task import Answering, Hub, Layout, Record, Task
 from gptrilogy.generation.config import Sampling
 

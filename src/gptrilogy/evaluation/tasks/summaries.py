@@ -7,7 +7,7 @@ from pathlib import Path
 from gptrilogy.errors import DataError
 from gptrilogy.evaluation.items import Free
 from gptrilogy.evaluation.reading import json_lines, text_lines
-from gptrilogy.evaluation.summary_scores import ROUGE_1, ROUGE_2, ROUGE_L, ROUGE_MEAN
+from gptrilogy.evaluation.scores.summaries import ROUGE_1, ROUGE_2, ROUGE_L, ROUGE_MEAN
 from gptrilogy.evaluation.task import Answering, Hub, Layout, Record, Task
 from gptrilogy.generation.config import Sampling
 

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 
 from gptrilogy.errors import DataError
-from gptrilogy.evaluation.answers import best_f1
 from gptrilogy.evaluation.items import Choice, Option, Outcome
 from gptrilogy.evaluation.measures import ACCURACY, ALL_RIGHT, ANSWER_F1, mean_of
 from gptrilogy.evaluation.reading import json_lines, position
+from gptrilogy.evaluation.scores.answers import best_f1
 from gptrilogy.evaluation.task import Hub, Layout, Record, Task
 
 VERDICTS = ("True", "False")

@@ -9,8 +9,8 @@ from pathlib import Path
 from gptrilogy.errors import DataError
 from gptrilogy.evaluation.items import Free
 from gptrilogy.evaluation.reading import text_lines
+from gptrilogy.evaluation.scores.translation import BLEU_SB, BLEU_SB_FIRST_SENTENCE
 from gptrilogy.evaluation.task import Answering, Hub, Layout, Record, Task
-from gptrilogy.evaluation.translation_scores import BLEU_SB, BLEU_SB_FIRST_SENTENCE
 from gptrilogy.generation.config import Sampling
 
 LANGUAGES = {"de": "German", "en": "English", "fr": "French", "ro": "Romanian"}

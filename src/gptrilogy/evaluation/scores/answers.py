@@ -1,6 +1,6 @@
 """Scores of answers in the model's own words, each by the rules of its data set's published script. Needs no torch.
 
-A score says of a written text and the answers that count as right a number from 0 to 1. DROP's are in `drop_scores`.
+A score says of a written text and the answers that count as right a number from 0 to 1. DROP's are in `drop`.
 """
 
 import math

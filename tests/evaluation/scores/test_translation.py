@@ -7,7 +7,7 @@ from sacrebleu.metrics.bleu import BLEU
 from gptrilogy.errors import MissingExtraError
 from gptrilogy.evaluation.items import Free, Outcome
 from gptrilogy.evaluation.measures import Measure
-from gptrilogy.evaluation.translation_scores import BLEU_SB, BLEU_SB_FIRST_SENTENCE, bleu_measure, bleu_signature
+from gptrilogy.evaluation.scores.translation import BLEU_SB, BLEU_SB_FIRST_SENTENCE, bleu_measure, bleu_signature
 
 REFERENCES = [
     "Le chat dort sur le tapis rouge de la maison.",

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptrilogy.evaluation.sentences import first_sentences
+from gptrilogy.evaluation.scores.sentences import first_sentences
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptrilogy.evaluation.answers import (
+from gptrilogy.evaluation.items import Free, Outcome
+from gptrilogy.evaluation.scores.answers import (
     COQA_F1,
     EXACT_MATCH,
     QUAC_F1,
@@ -25,7 +26,6 @@ from gptrilogy.evaluation.answers import (
     token_f1,
     trivia_match,
 )
-from gptrilogy.evaluation.items import Free, Outcome
 
 WORDS = st.lists(st.sampled_from(["the", "a", "An", "ice", "Sea,", "sea", "3", "-", "co-op", "U.S."]), max_size=6)
 TEXTS = WORDS.map(" ".join)

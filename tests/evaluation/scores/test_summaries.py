@@ -4,7 +4,7 @@ import pytest
 
 from gptrilogy.errors import MissingExtraError
 from gptrilogy.evaluation.items import Free, Outcome
-from gptrilogy.evaluation.summary_scores import ROUGE_1, ROUGE_2, ROUGE_L, ROUGE_MEAN, rouge
+from gptrilogy.evaluation.scores.summaries import ROUGE_1, ROUGE_2, ROUGE_L, ROUGE_MEAN, rouge
 
 HIGHLIGHTS = "The bridge was closed on Monday .\nEngineers found a crack ."
 

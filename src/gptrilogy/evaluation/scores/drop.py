@@ -9,7 +9,7 @@ Source: Dua et al. 2019, and the script published with the data.
 import re
 from collections.abc import Sequence
 
-from gptrilogy.evaluation.answers import ARTICLES, PUNCTUATION, over_answers
+from gptrilogy.evaluation.scores.answers import ARTICLES, PUNCTUATION, over_answers
 
 SPAN_END = "\n"  # between the spans of a right answer
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptrilogy.evaluation.drop_scores import drop_f1, drop_match, normalise_span
+from gptrilogy.evaluation.scores.drop import drop_f1, drop_match, normalise_span
 
 WORDS = ["the", "lions", "3", "3.0", "1,000", "-", "ten-yard", "U.S.", "a", "nan", ".5", "$5", "May"]
 SPANS = st.lists(st.sampled_from(WORDS), min_size=1, max_size=5).map(" ".join)

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from gptrilogy.errors import DataError
-from gptrilogy.evaluation.documents import texts, unfolded
+from gptrilogy.evaluation.nested import texts, unfolded
 
 
 def pages(document: Any) -> Any:

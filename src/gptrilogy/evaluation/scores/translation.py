@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gptrilogy.data.permutation import draw
 from gptrilogy.evaluation.items import Free, Outcomes
 from gptrilogy.evaluation.measures import RESAMPLES, Measure
-from gptrilogy.evaluation.sentences import first_sentences
+from gptrilogy.evaluation.scores.sentences import first_sentences
 from gptrilogy.extras import needs
 
 if TYPE_CHECKING:

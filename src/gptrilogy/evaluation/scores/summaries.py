@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from gptrilogy.evaluation.items import Free, Outcomes
 from gptrilogy.evaluation.measures import Mean, mean_of
-from gptrilogy.evaluation.sentences import first_sentences
+from gptrilogy.evaluation.scores.sentences import first_sentences
 from gptrilogy.extras import needs
 
 SENTENCES = 3
