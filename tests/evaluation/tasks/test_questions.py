@@ -70,8 +70,7 @@ def ask(task: Task, folder: Path) -> Sequence[Item]:
 
 def race(task: Task, folder: Path) -> Split:
     """The test passages, out of the published folder."""
-    (layout,) = task.test
-    return Split(list(layout.read(folder / layout.names[0])), str(folder))
+    return read_split(task, "test", folder)
 
 
 @pytest.mark.parametrize("name", ["piqa/valid", "piqa/physicaliqa-train-dev/dev", "valid"])
