@@ -8,6 +8,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeAlias
 
+from gptrilogy.errors import PromptError
 from gptrilogy.evaluation.items import Choice, Cloze, Free, Item, Outcome, Passage
 from gptrilogy.evaluation.prompts import Prompt
 from gptrilogy.evaluation.rules import RuleName, Scored, choose
@@ -41,12 +42,13 @@ class Answer:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "Answer":
+        """Raises: AttributeError, TypeError or ValueError for what `to_json` would not have made."""
         return cls(
-            tuple(fields.get("nats", ())),
-            tuple(fields.get("n_tokens", ())),
-            tuple(fields.get("alone_nats", ())),
-            fields.get("right", False),
-            fields.get("text", ""),
+            tuple(map(float, fields.get("nats", ()))),
+            tuple(map(int, fields.get("n_tokens", ()))),
+            tuple(map(float, fields.get("alone_nats", ()))),
+            bool(fields.get("right", False)),
+            str(fields.get("text", "")),
         )
 
 
@@ -83,14 +85,17 @@ class Asker:
     def n_ctx(self) -> int:
         return self.language_model.model.config.n_ctx
 
-    def room(self, items: Sequence[Item], answering: Answering | None) -> int:
-        """How many tokens may stand before any of these items."""
-        return self.n_ctx + 1 - max((self._length(item, answering) for item in items), default=0)
+    def room(self, prompt: Prompt, answering: Answering | None) -> int:
+        """How many more tokens have room beside a prompt with the longest of its items; below 0, so many too many."""
+        longest = max((text for item in prompt.items for text in _texts(item)), key=self.count, default="")
+        written = answering.max_tokens if answering and any(isinstance(item, Free) for item in prompt.items) else -1
+        return self.n_ctx - written - self._count(prompt.prefix + longest)
 
     def ask(self, prompts: Sequence[Prompt], answering: Answering | None, *, alone: bool) -> list[list[Answer]]:
         """The answers to the items of each prompt, what they begin with alike computed once.
 
-        `alone`: score the options of a Choice after its answer context too.
+        `alone`: score the options of a Choice after its answer context too. What is longer than the context loses its
+        beginning, with a warning.
 
         Raises: PromptError where a completion alone exceeds the context; CheckpointError for a model whose
         log-probabilities are not numbers.
@@ -99,7 +104,7 @@ class Asker:
         requests = [self._requests(prefix, item, alone=alone) for prefix, item in asked]
         scores = iter(self._score([pair for of_item in requests for pair in of_item], [item for _, item in asked]))
         free = [prefix + item.context for prefix, item in asked if isinstance(item, Free)]
-        written = iter(self._write(free, answering) if answering is not None and free else [])
+        written = iter(self._write(free, answering) if free else [])
         found = iter(
             [
                 Answer(text=next(written))
@@ -112,11 +117,7 @@ class Asker:
 
     def _score(self, pairs: Sequence[Pair], items: Sequence[Item]) -> list[PrefixScore]:
         n_first = N_FIRST if any(isinstance(item, Cloze) and item.banned for item in items) else 0
-        if any(len(before) + len(after) > self.n_ctx + 1 for before, after in pairs):
-            warnings.warn(
-                f"some questions are longer than the model's context of {self.n_ctx} tokens and lose their beginning",
-                stacklevel=4,
-            )
+        self._warn_of_cuts(any(len(before) + len(after) > self.n_ctx + 1 for before, after in pairs))
         return self._scorer.score(pairs, truncate=True, n_first=n_first)
 
     def _requests(self, prefix: str, item: Item, *, alone: bool) -> list[Pair]:
@@ -161,17 +162,33 @@ class Asker:
         decode = self.language_model.tokenizer.decode
         return next((token for token in ids if decode([token]).strip().lower() not in banned), None)
 
-    def _write(self, prompts: Sequence[str], answering: Answering) -> list[str]:
-        """The model's own continuation of each prompt, up to a stop text."""
+    def _write(self, prompts: Sequence[str], answering: Answering | None) -> list[str]:
+        """The model's own continuation of each prompt, up to a stop text; of equal prompts the same."""
+        assert answering is not None, "a task of free answers says how they are written"
+        different = list(dict.fromkeys(prompts))
+        write = self._beam if answering.sampling is None else self._sample
+        text_of = dict(zip(different, write(different, answering), strict=True))
+        return [text_of[prompt] for prompt in prompts]
+
+    def _sample(self, prompts: Sequence[str], answering: Answering) -> list[str]:
+        return self.language_model.generate_until(
+            prompts, answering.sampling, max_tokens=answering.max_tokens, seed=self.seed, stop=answering.stop
+        )
+
+    def _beam(self, prompts: Sequence[str], answering: Answering) -> list[str]:
+        """Raises: PromptError where what is to be written alone fills the context."""
         model, tokenizer = self.language_model, self.language_model.tokenizer
-        if answering.sampling is not None:
-            return model.generate_until(
-                prompts, answering.sampling, max_tokens=answering.max_tokens, seed=self.seed, stop=answering.stop
-            )
         room = self.n_ctx - answering.max_tokens
+        if room < 1:
+            raise PromptError(
+                f"an answer of {answering.max_tokens} tokens leaves no room for a question in the model's context of "
+                f"{self.n_ctx}; take a model with a longer one"
+            )
+        ids = [model.prompt_ids(prompt) for prompt in prompts]
+        self._warn_of_cuts(any(len(prompt) > room for prompt in ids))
         beams = beam_search(
             model.model,
-            [model.prompt_ids(prompt)[-room:] for prompt in prompts],
+            [prompt[-room:] for prompt in ids],
             width=answering.beams,
             length_penalty=answering.length_penalty,
             max_tokens=answering.max_tokens,
@@ -182,19 +199,28 @@ class Asker:
             _until(tokenizer.decode([i for i in beam.ids if i != tokenizer.eot_id]), answering.stop) for beam in beams
         ]
 
-    def _length(self, item: Item, answering: Answering | None) -> int:
-        match item:
-            case Choice(options):
-                return max(self.count(context + completion) for context, completion in options)
-            case Free(context):
-                return self.count(context) + (answering.max_tokens if answering else 0) + 1
-            case Cloze(context, completion):
-                return self.count(context + completion)
-            case Passage(text):
-                return self.count(text)
+    def _warn_of_cuts(self, cut: bool) -> None:
+        if cut:
+            warnings.warn(
+                f"some questions are longer than the model's context of {self.n_ctx} tokens and lose their beginning",
+                stacklevel=4,
+            )
 
     def _count(self, text: str) -> int:
         return len(self.language_model.tokenizer.encode(text))
+
+
+def _texts(item: Item) -> list[str]:
+    """All that a model reads of an item, one text an option."""
+    match item:
+        case Choice(options):
+            return [context + completion for context, completion in options]
+        case Cloze(context, completion):
+            return [context + completion]
+        case Free(context):
+            return [context]
+        case Passage(text):
+            return [text]
 
 
 def _until(text: str, stops: Sequence[str]) -> str:

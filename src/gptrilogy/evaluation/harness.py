@@ -17,7 +17,7 @@ import torch
 from gptrilogy.errors import DataError, GPTrilogyError, RunError
 from gptrilogy.evaluation.asking import Answer, Asker, outcome
 from gptrilogy.evaluation.data import items_of, read_split
-from gptrilogy.evaluation.items import Choice, Free, Outcome, Passage
+from gptrilogy.evaluation.items import Choice, Free, Item, Outcome, Passage
 from gptrilogy.evaluation.journal import Journal, key_of
 from gptrilogy.evaluation.measures import Measure, by_record
 from gptrilogy.evaluation.prompts import Prompt, Prompter
@@ -89,7 +89,7 @@ def evaluate(
     found = Examination()
     facts: Row = {"model": name, **describe(language_model.model)}
     asker = Asker(language_model, pass_tokens=protocol.pass_tokens, stride=protocol.stride, seed=protocol.seed)
-    journal = journal or Journal()
+    journal = Journal() if journal is None else journal
     fingerprint = weights_hash(language_model.model)
     for task in tasks:
         try:
@@ -134,9 +134,10 @@ class _Setting(NamedTuple):
 
 
 class _Asked(NamedTuple):
-    """A prompt and what the model made of each of its items."""
+    """What was asked of a record, after how many demonstrations, and what the model made of it."""
 
-    prompt: Prompt
+    items: Sequence[Item]
+    demonstrations: int
     answers: list[Answer]
 
 
@@ -152,11 +153,14 @@ class _Sitting:
         self.protocol = protocol
         self.journal = journal
         self.fingerprint = fingerprint
-        self.test = read_split(task, "test", data, limit=protocol.limit)
-        self.settings = self._settings()
-        drawn = any(setting.shots for setting in self.settings) and protocol.demonstrations == "train"
-        has_train = bool(task.train) or task.generate is not None
-        self.train = read_split(task, "train", data) if drawn and has_train else None
+        shots = (task.shots,) if protocol.shots is None else protocol.shots
+        from_train = protocol.demonstrations == "train" and (bool(task.train) or task.generate is not None)
+        whole_test = any(shots) and not from_train  # a limit is on the questions, not on what demonstrates
+        self.test = read_split(task, "test", data, limit=None if whole_test else protocol.limit)
+        self.n_records = min(len(self.test.records), protocol.limit or len(self.test.records))
+        self.settings = self._settings(shots)
+        drawn = any(setting.shots for setting in self.settings)
+        self.train = read_split(task, "train", data) if drawn and from_train else None
         self.prompter = Prompter(task, self.test, self.train, seed=protocol.seed)
         self.found: dict[_Setting, list[_Asked]] = {setting: [] for setting in self.settings}
 
@@ -164,19 +168,18 @@ class _Sitting:
     def files(self) -> dict[str, str]:
         return {**self.test.files, **(self.train.files if self.train else {})}
 
-    def _settings(self) -> list[_Setting]:
+    def _settings(self, asked: Sequence[int]) -> list[_Setting]:
         """Every number of shots with every draw; without demonstrations all draws are alike."""
-        asked = (self.task.shots,) if self.protocol.shots is None else self.protocol.shots
         if any(isinstance(item, Passage) for item in items_of(self.task, self.test, 0, 0)):
             asked = (0,)  # a text is read by itself
         return [_Setting(shots, draw) for shots in asked for draw in range(self.protocol.draws if shots else 1)]
 
     def sit(self, say: Say, passing: Say) -> None:
         """Ask everything that the journal has no answer to, some records at a time."""
-        clock = _Clock(self.task.name, len(self.test.records) * len(self.settings), passing)
+        clock = _Clock(self.task.name, self.n_records * len(self.settings), passing)
         waiting: list[tuple[_Setting, Prompt]] = []
         size = 0
-        for record, setting in product(range(len(self.test.records)), self.settings):
+        for record, setting in product(range(self.n_records), self.settings):
             if setting == self.settings[0] and size > SLICE_CHARS:
                 clock.count(len(waiting), fresh=self._ask(waiting))
                 waiting, size = [], 0
@@ -190,7 +193,7 @@ class _Sitting:
         """Raises: DataError where demonstrations were asked for and none had room."""
         counts: dict[int, list[int]] = {}
         for setting, asked in self.found.items():
-            counts.setdefault(setting.shots, []).extend(prompt.demonstrations for prompt, _ in asked)
+            counts.setdefault(setting.shots, []).extend(each.demonstrations for each in asked)
         for shots, shown in counts.items():
             if shots and not any(shown):
                 raise DataError(
@@ -208,7 +211,7 @@ class _Sitting:
             record,
             setting.shots,
             setting.draw,
-            room=lambda items: self.asker.room(items, self.task.answering),
+            room=lambda prompt: self.asker.room(prompt, self.task.answering),
             count=self.asker.count,
         )
 
@@ -226,18 +229,18 @@ class _Sitting:
         for key, (setting, prompt) in zip(keys, waiting, strict=True):
             found = self.journal.get(key)
             assert found is not None, "an answer was entered a moment ago"
-            self.found[setting].append(_Asked(prompt, found))
+            self.found[setting].append(_Asked(prompt.items, prompt.demonstrations, found))
         return len(missing)
 
     def results(self) -> Iterator[tuple[Row, list[Row]]]:
         """A row for each setting, rule and measure, with one for each record."""
         for setting, asked in self.found.items():
-            demonstrations = sum(prompt.demonstrations for prompt, _ in asked) / len(asked)
+            demonstrations = sum(each.demonstrations for each in asked) / len(asked)
             for rule, label in self._rules(asked):
                 outcomes = [
                     outcome(item, record, answer, rule)
-                    for record, (prompt, answers) in enumerate(asked)
-                    for item, answer in zip(prompt.items, answers, strict=True)
+                    for record, (items, _, answers) in enumerate(asked)
+                    for item, answer in zip(items, answers, strict=True)
                 ]
                 for measure in self.task.measures:
                     about: Row = {"task": self.task.name, **setting._asdict(), "rule": label, "metric": measure.name}
@@ -247,7 +250,7 @@ class _Sitting:
 
     def _rules(self, asked: Sequence[_Asked]) -> list[tuple[RuleName, str]]:
         """The rules to apply, each with what a row calls it."""
-        items = [item for prompt, _ in asked for item in prompt.items]
+        items = [item for each in asked for item in each.items]
         if any(isinstance(item, Choice) for item in items):
             rules = RULE_NAMES if self.protocol.all_rules else (self.task.rule,)
             return [(rule, rule) for rule in rules]

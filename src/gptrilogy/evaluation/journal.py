@@ -8,9 +8,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from gptrilogy.errors import RunError
 from gptrilogy.evaluation.asking import Answer
+from gptrilogy.evaluation.items import Item
 from gptrilogy.evaluation.prompts import Prompt
 from gptrilogy.evaluation.task import Answering
 from gptrilogy.files import sha256_json, write_atomic
@@ -25,9 +27,6 @@ class Journal:
         self._answers: dict[str, list[Answer]] = {}
         if path is not None and path.exists():
             self._read(path)
-
-    def __len__(self) -> int:
-        return len(self._answers)
 
     def get(self, key: str) -> list[Answer] | None:
         return self._answers.get(key)
@@ -56,10 +55,12 @@ class Journal:
         for line in lines:
             try:
                 row = json.loads(line)
-                self._answers[row["key"]] = [Answer.from_json(answer) for answer in row["answers"]]
-            except (ValueError, KeyError, TypeError):
+                key, answers = str(row["key"]), [Answer.from_json(answer) for answer in row["answers"]]
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 continue
-            whole.append(line)
+            if line.endswith(b"\n"):  # else the next line would be written on to it
+                self._answers[key] = answers
+                whole.append(line)
         if len(whole) < len(lines):
             write_atomic(path, b"".join(whole))
 
@@ -70,5 +71,13 @@ def key_of(model: str, prompt: Prompt, answering: Answering | None, settings: Ma
     Raises: TypeError for settings that JSON cannot hold.
     """
     how = answering and {**asdict(answering), "sampling": answering.sampling and answering.sampling.model_dump()}
-    items = [[type(item).__name__, repr(item)] for item in prompt.items]
+    items = [[type(item).__name__, _fields(item)] for item in prompt.items]
     return sha256_json([model, prompt.prefix, items, how, dict(settings)])[:24]
+
+
+def _fields(item: Item) -> dict[str, Any]:
+    """Sets in order, which they have none of their own: each process iterates over them in another."""
+    return {
+        name: sorted(value) if isinstance(value, frozenset) else value  # pyright: ignore[reportUnknownArgumentType]
+        for name, value in asdict(item).items()
+    }

@@ -8,6 +8,7 @@ from typing import Any
 
 from gptrilogy.evaluation.summary import Row, scale_of
 from gptrilogy.extras import needs
+from gptrilogy.files import replacing
 
 COLOURS = ("#1f4e8c", "#c8452f", "#4b8b5a", "#d99a2b", "#8a5a9e", "#7fa3cf", "#7a7a7a")
 COLUMNS = 3
@@ -16,7 +17,8 @@ COLUMNS = 3
 def draw_by_shots(summary: Sequence[Row], picture: Path) -> None:
     """A panel for each task and metric: score against K, a line for each model and rule.
 
-    The band is one standard error over draws, the bars one over items. Raises: MissingExtraError without matplotlib.
+    The band is one standard error over draws, the bars one over items; what is infinite is left out.
+    Raises: MissingExtraError without matplotlib.
     """
     _draw(summary, picture, "shots", "K, demonstrations in the prompt", _line_by_shots)
 
@@ -42,9 +44,10 @@ def _draw(
         from matplotlib.figure import Figure
     panels: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in summary:
-        panels[row["task"], row["metric"]].append(row)
-    columns = min(COLUMNS, len(panels))
-    lines = math.ceil(len(panels) / columns)
+        if math.isfinite(row["value"]):
+            panels[row["task"], row["metric"]].append(row)
+    columns = max(1, min(COLUMNS, len(panels)))
+    lines = max(1, math.ceil(len(panels) / columns))
     figure = Figure(figsize=(4.2 * columns, 3.2 * lines), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     for place, ((task, metric), rows) in enumerate(panels.items(), start=1):
@@ -55,7 +58,8 @@ def _draw(
         axes.set_xlabel(x_label)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(picture)
+    with replacing(picture) as temporary:
+        figure.savefig(temporary, format="png")
 
 
 def _draw_panel(axes: Any, rows: Sequence[Row], x: str, line_of: Callable[[Row], tuple[str, ...]]) -> None:

@@ -7,10 +7,11 @@ asks about the same ones, and each prompt begins with the next smaller one, whos
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 
-from gptrilogy.data.permutation import draw, permute
+from gptrilogy.data.permutation import draw
 from gptrilogy.errors import DataError
 from gptrilogy.evaluation.data import Split, demonstration_of, items_of
 from gptrilogy.evaluation.items import Item
@@ -26,6 +27,9 @@ class Prompt:
     prefix: str
     items: Sequence[Item]
     demonstrations: int
+
+
+Room = Callable[[Prompt], int]  # how many more tokens have room beside it; below 0, so many too many
 
 
 class Prompter:
@@ -53,18 +57,14 @@ class Prompter:
                 f"{shots} demonstrations were asked for, but {source.origin} has {n} records"
                 f"{', one of them the question' if spare else ''}; ask for fewer shots"
             )
-        order = np.arange(min(n, shots + spare), dtype=np.uint64)
         question = 0 if self.task.fixed_draw else record + 1
-        key = draw(self.seed, draw_number, np.full(len(order), question, dtype=np.uint64))
-        picked: list[int] = permute(order, n, key).tolist()
+        ranks = draw(self.seed, draw_number, question, np.arange(n, dtype=np.uint64))
+        first = np.argpartition(ranks, min(shots, n - 1))[: shots + spare]
+        picked: list[int] = first[ranks[first].argsort()].tolist()
         return [number for number in picked if not (spare and number == record)][:shots]
 
-    def prompt(
-        self, record: int, shots: int, draw_number: int, *, room: Callable[[Sequence[Item]], int], count: Count
-    ) -> Prompt:
+    def prompt(self, record: int, shots: int, draw_number: int, *, room: Room, count: Count) -> Prompt:
         """The prompt of a record: as many of its demonstrations as leave the items room, the first drawn first.
-
-        `room` says how many tokens may stand before these items; `count` counts those of a text.
 
         Raises: DataError as `picks`, and for records that are not as published.
         """
@@ -74,23 +74,24 @@ class Prompter:
             for number in self.picks(record, shots, draw_number)
         ]
         opening = self.task.description + ("" if shots else self.task.zero_shot_description)
-        limit = room(items)
-        kept = _fitting(opening, texts, limit, count) if texts else 0
-        return Prompt(opening + "".join(texts[:kept]), items, kept)
+        return _fitting(Prompt(opening, items, 0), texts, room, count)
 
     def _demonstrate(self, number: int, shots: int) -> str:
         return demonstration_of(self.task, self.train or self.test, number, shots)
 
 
-def _fitting(opening: str, texts: Sequence[str], limit: int, count: Count) -> int:
-    """How many of the texts fit, from the first on.
+def _fitting(bare: Prompt, texts: Sequence[str], room: Room, count: Count) -> Prompt:
+    """A prompt after as many of the texts as fit, from the first on.
 
-    Counted one by one, they never come to fewer tokens than as one text, where some may join.
+    Where two texts meet tokens may join, but also part: GPT-2 has one for the blank line that ends a text, and needs
+    two before a word. So what the texts come to one by one is an estimate, and is tried.
     """
-    total, kept = count(opening), 0
-    for text in texts:
-        total += count(text)
-        if total > limit:
-            break
-        kept += 1
-    return kept
+    left = room(bare) if texts else 0
+    kept = sum(total <= left for total in accumulate(map(count, texts)))
+    while kept and room(_after(texts[:kept], bare)) < 0:
+        kept -= 1
+    return _after(texts[:kept], bare)
+
+
+def _after(texts: Sequence[str], bare: Prompt) -> Prompt:
+    return Prompt(bare.prefix + "".join(texts), bare.items, len(texts))

@@ -203,9 +203,9 @@ class _Targets:
         self.nats[which] = nats.double().cpu().numpy()
         self.likeliest[which] = (logits.argmax(-1)[at] == expected).cpu().numpy()
         if self._n_first:
-            likeliest: list[list[int]] = logits.topk(min(self._n_first, logits.shape[-1])).indices[at].tolist()
+            likeliest = logits.topk(min(self._n_first, logits.shape[-1])).indices[at].cpu().numpy()
             self.firsts |= {
-                target: tuple(ids)
+                target: tuple(map(int, ids))
                 for target, ids in zip(which.tolist(), likeliest, strict=True)
                 if target in self._begins
             }

@@ -64,11 +64,12 @@ class Branches:
         self.path = path
         self._positions = positions
         self._starts = positions.copy()  # how much of the path each sees
-        self._seen = np.eye(len(positions), dtype=np.bool_)
-        for token, parent in enumerate(parents.tolist()):
-            if parent >= 0:
-                self._seen[token, :token] |= self._seen[parent, :token]
-                self._starts[token] = self._starts[parent]
+        self._ends = np.arange(1, len(positions) + 1)  # the tokens that see one are those before its end, from it on
+        follows = [(token, parent) for token, parent in enumerate(parents.tolist()) if parent >= 0]
+        for token, parent in follows:
+            self._starts[token] = self._starts[parent]
+        for token, parent in reversed(follows):
+            self._ends[parent] = max(self._ends[parent], self._ends[token])
         assert self._starts.max() <= path.length, "a branch departs from beyond the path's end"
         self._blocks_of: dict[Pattern, list[_Block]] = {}
 
@@ -85,7 +86,7 @@ class Branches:
             N = len(self._positions)
             rows = [slice(start, min(start + BLOCK, N)) for start in range(0, N, BLOCK)]
             self._blocks_of[pattern] = [self._block(part, pattern, keys) for part in rows]
-        last = np.flatnonzero(self._seen[-1])  # the way to the last token
+        last = np.flatnonzero(self._ends == len(self._ends))  # the way to the last token
         start = int(self._starts[-1])
         return LayerBranches(keys, values, self._blocks_of[pattern], start, torch.from_numpy(last).to(keys.device))
 
@@ -94,9 +95,11 @@ class Branches:
 
     def _block(self, rows: slice, pattern: Pattern, like: Tensor) -> _Block:
         on_path = int(self._starts[rows].max())
-        tokens = np.flatnonzero(self._seen[rows].any(0))
+        tokens = np.flatnonzero(self._ends[: rows.stop] > rows.start)
         of_path = np.arange(on_path) < self._starts[rows, None]
-        seen = np.concatenate([of_path, self._seen[rows][:, tokens]], 1)[None]  # (1, queries, keys)
+        own = np.arange(len(self._ends))[rows, None]
+        of_pass = (tokens <= own) & (own < self._ends[tokens])
+        seen = np.concatenate([of_path, of_pass], 1)[None]  # (1, queries, keys)
         queries = self._positions[rows, None]
         if queries.max() >= pattern.reach:
             keys = np.concatenate([np.arange(on_path), self._positions[tokens]])
