@@ -98,11 +98,11 @@ def test_one_process_at_a_time_trains_in_a_folder(run: Run) -> None:
         assert process.stdout
         assert process.stdout.readline() == b"locked\n"
         with (
-            pytest.raises(RunError, match=r"another process is training in .*; wait for it or stop it first"),
+            pytest.raises(RunError, match=r"another process is at work in .*; wait for it or stop it first"),
             run.locked(),
         ):
             pass
-        with pytest.raises(RunError, match="another process is training"):
+        with pytest.raises(RunError, match="another process is at work"):
             Run.create(run.folder, {"seed": 9}, ENVIRONMENT, force=True)
         assert run.config() == CONFIG
         process.kill()  # a lock does not outlive its process

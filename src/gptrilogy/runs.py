@@ -119,7 +119,7 @@ class Run:
 
     @contextmanager
     def locked(self) -> Generator[None]:
-        """Keep other processes from training in this folder; the lock goes with the process, however it ends.
+        """Keep other processes from working in this folder; the lock goes with the process, however it ends.
 
         Raises: RunError where another process holds it.
         """
@@ -128,7 +128,7 @@ class Run:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise RunError(f"another process is training in {self.folder}; wait for it or stop it first") from None
+                raise RunError(f"another process is at work in {self.folder}; wait for it or stop it first") from None
             yield
         finally:
             os.close(descriptor)

@@ -146,9 +146,9 @@ def test_a_misspelt_result_is_refused_with_the_nearest(explained: Callable[..., 
 
 def test_an_example_is_rendered_with_two_demonstrations(explained: Callable[..., str], endings: Path) -> None:
     assert example_lines(explained("gpt3-hellaswag-fewshot", endings))[-7:] == [
-        "  | Cooking: A cook takes an egg. He boils it.",
-        "  | ",
         "  | Rowing: Two row a boat. They reach a shore.",
+        "  | ",
+        "  | Cooking: A cook takes an egg. He boils it.",
         "  | ",
         "  | Cooking: A cook takes an egg. He",
         " -> | flies.",

@@ -55,7 +55,7 @@ def test_a_model_that_always_says_yes_is_right_half_the_time() -> None:
     ]:
         for shots in (0, 1):
             assert values(found)[task, shots, 0, rule, metric] == value
-    assert found.failures == {}
+    assert found.failures == []
 
 
 def test_a_row_says_everything_once() -> None:
@@ -154,7 +154,7 @@ def test_a_limit_is_on_questions_and_not_on_what_demonstrates() -> None:
     assert [(row["n"], row["demonstrations"]) for row in rows] == [(2, 5.0)]
     rows = evaluate("m", unsure(), [CHOICE], Protocol(shots=(5,), limit=2, demonstrations="test")).rows
     assert [(row["n"], row["demonstrations"]) for row in rows] == [(2, 5.0)]
-    assert evaluate("m", unsure(), [own], Protocol(limit=2)).failures.keys() == {"toy-choice"}
+    assert [row["task"] for row in evaluate("m", unsure(), [own], Protocol(limit=2)).failures] == ["toy-choice"]
 
 
 def test_demonstrations_of_the_test_set_are_never_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,12 +182,12 @@ def test_short_contexts_are_said_and_counted() -> None:
     ]
 
 
-def test_a_few_shot_result_without_any_shot_is_refused() -> None:
-    found = evaluate("m", unsure(n_ctx=20), [CHOICE], Protocol(shots=(4,)))
-    assert found.rows == []
-    assert (
-        "no demonstration fits beside a question into the model's context of 20 tokens" in found.failures["toy-choice"]
-    )
+def test_a_few_shot_result_without_any_shot_is_refused_and_the_others_stand() -> None:
+    found = evaluate("m", unsure(n_ctx=20), [CHOICE], Protocol(shots=(0, 3, 4)))
+    assert [row["shots"] for row in found.rows] == [0]
+    [failure] = found.failures
+    assert (failure["model"], failure["task"]) == ("m", "toy-choice")
+    assert failure["reason"].startswith("with 3, 4 shots no demonstration fits beside a question into the model's")
 
 
 # Failures.
@@ -231,16 +231,17 @@ def test_a_task_that_fails_costs_no_other(bad: Task, words: str) -> None:
     heard: list[str] = []
     found = evaluate("m", sure(), [CHOICE, bad, CLOZE], Protocol(), say=heard.append)
     assert {row["task"] for row in found.rows} == {"toy-choice", "toy-cloze"}
-    assert words in found.failures["bad"]
-    assert "\n" not in found.failures["bad"]
-    assert heard == [f"bad: {found.failures['bad']}"]
+    [failure] = found.failures
+    assert words in failure["reason"]
+    assert "\n" not in failure["reason"]
+    assert heard == [f"bad: {failure['reason']}"]
     assert found.files.keys() == {"toy-choice", "toy-cloze"}
 
 
 def test_an_answer_longer_than_the_context_costs_its_task() -> None:
     with pytest.warns(UserWarning, match="lose their beginning"):
         found = evaluate("m", unsure(), [replace(CHOICE, name="long", items=long_answers), CHOICE], Protocol())
-    assert "an answer has 202 tokens, the model can score 96" in found.failures["long"]
+    assert "an answer has 202 tokens, the model can score 96" in found.failures[0]["reason"]
     assert [row["task"] for row in found.rows] == ["toy-choice"]
 
 
@@ -249,8 +250,7 @@ def test_damaged_weights_are_a_failure_of_every_task() -> None:
     torch.nn.init.constant_(model.model.wpe.weight, math.nan)
     found = evaluate("m", model, [CHOICE, CLOZE], Protocol())
     assert found.rows == []
-    assert all("take an earlier checkpoint" in line for line in found.failures.values())
-    assert len(found.failures) == 2
+    assert ["take an earlier checkpoint" in row["reason"] for row in found.failures] == [True, True]
 
 
 def test_answers_that_cannot_be_kept_stop_everything(tmp_path: Path) -> None:

@@ -263,7 +263,7 @@ def test_in_memory_are_one_path_and_one_pass(monkeypatch: pytest.MonkeyPatch) ->
     )
     assert widths == heard
     assert sum(heard) == scorer.computed_tokens > 100
-    assert set(heard[:-1]) == {7}
+    assert max(heard) == 7
     assert vars(scorer)["_path"] is path
     assert {tuple(kept.shape) for kept in (*path.keys, *path.values)} == {(3, 12, 4)}
 

@@ -106,10 +106,10 @@ def evaluate(
     if json:
         print_json(document)
     elif document["results"]:
-        print_table(f"{len(document['files'])} tasks", lines)
+        print_table(f"{len({row['task'] for row in document['results']})} tasks", lines)
     if failures := document["failures"]:
-        n_tasks = len(failures) + len({row["task"] for row in document["results"]} - set(failures))
-        raise DataError(f"{len(failures)} of {n_tasks} tasks could not be evaluated: {'; '.join(failures)}")
+        names = ", ".join(dict.fromkeys(row["task"] for row in failures))
+        raise DataError(f"not everything could be evaluated: {names}; the first: {failures[0]['reason']}")
 
 
 def _numbers(text: str) -> tuple[int, ...]:

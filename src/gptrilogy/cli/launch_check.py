@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gptrilogy.errors import ConfigError
 from gptrilogy.evaluation.catalogue import TASKS
-from gptrilogy.evaluation.harness import Examination, Protocol, describe, evaluate
+from gptrilogy.evaluation.harness import Examination, Protocol, Row, describe, evaluate
 from gptrilogy.evaluation.journal import Journal
 from gptrilogy.evaluation.summary import over_draws
 from gptrilogy.evaluation.task import Task
@@ -17,8 +17,8 @@ from gptrilogy.training.progress import ConsoleReporter
 
 def check(
     model: str, table: str, *, data: Path | None, limit: int | None, out: Path | None
-) -> tuple[list[Comparison], int, dict[str, str]]:
-    """Our scores beside a table's; -> those, the model's parameters without embeddings, and the tasks that failed.
+) -> tuple[list[Comparison], int, list[Row]]:
+    """Our scores beside a table's; -> those, the model's parameters without embeddings, and what failed.
 
     Raises: ConfigError where nothing in the table can be measured, or nothing was.
     """
@@ -58,7 +58,7 @@ def check(
         for row in over_draws(found.rows)
     ]
     if not scores:
-        raise ConfigError(f"nothing in {table} could be measured: {'; '.join(found.failures.values())}")
+        raise ConfigError(f"nothing in {table} could be measured: {'; '.join(row['reason'] for row in found.failures)}")
     published = {task.name: task.published for task in TASKS.values()}
     return compare(scores, published, table, n_non_embedding), n_non_embedding, found.failures
 

@@ -17,11 +17,13 @@ from gptrilogy.evaluation.harness import Examination, Protocol, Row
 from gptrilogy.evaluation.harness import evaluate as examine
 from gptrilogy.evaluation.journal import Journal
 from gptrilogy.evaluation.picture import draw_by_shots, draw_by_size
+from gptrilogy.evaluation.rules import RULE_NAMES
 from gptrilogy.evaluation.summary import over_draws, table
 from gptrilogy.evaluation.task import Task
 from gptrilogy.files import write_atomic, write_json
 from gptrilogy.generation.language_model import LanguageModel
 from gptrilogy.loading import load
+from gptrilogy.papers.comparing import Score, counterpart
 from gptrilogy.runs import Run
 from gptrilogy.training.progress import ConsoleReporter
 
@@ -89,12 +91,29 @@ def _evaluate(
                 name, model, tasks, protocol, data=data, journal=journal, say=reporter.note, passing=reporter.passing
             )
         )
-    summary = over_draws(found.rows)
+    task_of = {task.name: task for task in tasks}
+    summary = [_beside_paper(row, task_of[row["task"]]) for row in over_draws(found.rows)]
     document = _document(order, found, summary)
     if order.out is not None:
         _write(order.out, document, found.record_rows, summary)
         reporter.note(f"results: {order.out / 'results.json'}")
     return document, table(summary)
+
+
+def _beside_paper(row: Row, task: Task) -> Row:
+    """A row with what the papers print for it, of the size nearest to the model, where it is by the task's own rule."""
+    if row["rule"] in RULE_NAMES and row["rule"] != task.rule:
+        return row
+    score = Score(
+        task=task.name,
+        shots=row["shots"],
+        metric=row["metric"],
+        value=row["value"],
+        stderr=row["stderr_items"],
+        n=row["n"],
+    )
+    found = counterpart(score, task.published, row["parameters"])
+    return row if found is None else {**row, "paper": found[1], "paper_size": found[0]}
 
 
 def _document(order: Order, found: Examination, summary: Sequence[Row]) -> dict[str, Any]:

@@ -198,7 +198,7 @@ def _prompt(task: Task, test: Split, data: Path | None, shots: int) -> Prompt:
     """The first record's prompt. Raises: DataError where there are no demonstrations, and for a bad record."""
     has_train = bool(task.train) or task.generate is not None
     train = read_split(task, "train", data, limit=RECORDS) if shots and has_train else None
-    return Prompter(task, test, train).prompt(0, shots, 0, room=lambda _items: 0, count=lambda _text: 0)
+    return Prompter(task, test, train).prompt(0, shots, 0, room=lambda _prompt: 0, count=lambda _text: 0)
 
 
 def _asked(prefix: str, item: Item) -> Document:

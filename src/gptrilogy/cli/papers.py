@@ -113,8 +113,8 @@ def check_table(
     from gptrilogy.cli.output import print_json, print_note, print_text
 
     rows, n_non_embedding, failures = check(model, table, data=data_folder(data), limit=limit, out=out)
-    for task, failure in failures.items():
-        print_note(f"not measured: {task}: {failure}")
+    for failure in failures:
+        print_note(f"not measured: {failure['task']}: {failure['reason']}")
     if json:
         print_json({**comparison(rows, n_non_embedding), "failures": failures})
     else:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import torch
 
-from gptrilogy.errors import DataError, GPTrilogyError, RunError
+from gptrilogy.errors import GPTrilogyError, RunError
 from gptrilogy.evaluation.asking import Answer, Asker, outcome
 from gptrilogy.evaluation.data import items_of, read_split
 from gptrilogy.evaluation.items import Choice, Free, Item, Outcome, Passage
@@ -54,19 +54,19 @@ class Protocol:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What came out: a row for each measure, a row for each record under it, and what could not be done."""
+    """What came out: a row for each measure, one for each record under it, and for what could not be done, and why."""
 
     rows: list[Row] = field(default_factory=list[Row])
     record_rows: list[Row] = field(default_factory=list[Row])
     files: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
-    failures: dict[str, str] = field(default_factory=dict[str, str])
+    failures: list[Row] = field(default_factory=list[Row])
 
     def add(self, other: "Examination") -> None:
         """Take in what another model made of the tasks."""
         self.rows.extend(other.rows)
         self.record_rows.extend(other.record_rows)
         self.files.update(other.files)
-        self.failures.update(other.failures)
+        self.failures.extend(other.failures)
 
 
 def evaluate(
@@ -94,16 +94,20 @@ def evaluate(
     for task in tasks:
         try:
             sitting = _Sitting(task, asker, protocol, data, journal, fingerprint)
-            sitting.sit(say, passing)
+            sitting.sit(passing)
+            sitting.leave_out_what_had_no_room(say)
             for row, record_rows in sitting.results():
                 found.rows.append({**facts, **row})
                 found.record_rows.extend({"model": name, **record_row} for record_row in record_rows)
             found.files[task.name] = sitting.files
+            reasons = sitting.failures
         except RunError:
             raise
         except GPTrilogyError as error:
-            found.failures[task.name] = str(error)
-            say(f"{task.name}: {error}")
+            reasons = [str(error)]
+        for reason in reasons:
+            found.failures.append({"model": name, "task": task.name, "reason": reason})
+            say(f"{task.name}: {reason}")
     return found
 
 
@@ -163,6 +167,7 @@ class _Sitting:
         self.train = read_split(task, "train", data) if drawn and from_train else None
         self.prompter = Prompter(task, self.test, self.train, seed=protocol.seed)
         self.found: dict[_Setting, list[_Asked]] = {setting: [] for setting in self.settings}
+        self.failures: list[str] = []
 
     @property
     def files(self) -> dict[str, str]:
@@ -174,7 +179,7 @@ class _Sitting:
             asked = (0,)  # a text is read by itself
         return [_Setting(shots, draw) for shots in asked for draw in range(self.protocol.draws if shots else 1)]
 
-    def sit(self, say: Say, passing: Say) -> None:
+    def sit(self, passing: Say) -> None:
         """Ask everything that the journal has no answer to, some records at a time."""
         clock = _Clock(self.task.name, self.n_records * len(self.settings), passing)
         waiting: list[tuple[_Setting, Prompt]] = []
@@ -187,19 +192,22 @@ class _Sitting:
             waiting.append((setting, prompt))
             size += len(prompt.prefix) + sum(len(item.text) for item in prompt.items)
         clock.count(len(waiting), fresh=self._ask(waiting))
-        self._say_what_was_dropped(say)
 
-    def _say_what_was_dropped(self, say: Say) -> None:
-        """Raises: DataError where demonstrations were asked for and none had room."""
+    def leave_out_what_had_no_room(self, say: Say) -> None:
+        """Say where demonstrations were dropped; numbers of shots of which none was ever shown are failures."""
         counts: dict[int, list[int]] = {}
         for setting, asked in self.found.items():
             counts.setdefault(setting.shots, []).extend(each.demonstrations for each in asked)
+        empty = [shots for shots, shown in counts.items() if shots and not any(shown)]
+        if empty:
+            self.failures.append(
+                f"with {', '.join(map(str, empty))} shots no demonstration fits beside a question into the model's "
+                f"context of {self.asker.n_ctx} tokens; take a model with a longer one"
+            )
+        self.found = {setting: asked for setting, asked in self.found.items() if setting.shots not in empty}
         for shots, shown in counts.items():
-            if shots and not any(shown):
-                raise DataError(
-                    f"no demonstration fits beside a question into the model's context of {self.asker.n_ctx} tokens; "
-                    "ask for 0 shots, or take a model with a longer context"
-                )
+            if shots in empty:
+                continue
             if short := sum(number < shots for number in shown):
                 say(
                     f"{self.task.name}: {short:,} of {len(shown):,} prompts hold fewer than {shots} demonstrations, "

@@ -50,7 +50,7 @@ class Measure:
         for number in range(RESAMPLES):
             chosen: list[int] = (draw(0, number, index) % n).tolist()
             values.append(self.of([outcome for i in chosen for outcome in records[i]]))
-        return float(np.std(values, ddof=1))
+        return float(np.std(values, ddof=1)) if np.isfinite(values).all() else math.nan
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,18 +46,22 @@ def _mean(rows: Sequence[Row]) -> Row:
 
 
 def table(summary: Sequence[Row]) -> list[tuple[str, ...]]:
-    """The summary for people, its header first. Accuracies and F1 as percentages, perplexities as they are."""
-    several = len({row["model"] for row in summary}) > 1
+    """The summary for people, its header first. Accuracies and F1 as percentages, perplexities as they are.
+
+    A row may hold what a paper printed for it: `paper`, in the same units, and `paper_size`, the model that is of.
+    """
+    several, printed = len({row["model"] for row in summary}) > 1, any("paper" in row for row in summary)
     header = ("task", *(("model",) if several else ()), "K", "rule", "metric", "value", "± items", "± draws", "n")
-    return [header, *(_line(row, several=several) for row in summary)]
+    return [(*header, *(("paper",) if printed else ())), *(_line(row, several, printed) for row in summary)]
 
 
-def _line(row: Row, *, several: bool) -> tuple[str, ...]:
+def _line(row: Row, several: bool, printed: bool) -> tuple[str, ...]:
     scale, digits = scale_of(row["metric"])
-    numbers = (row[name] * scale for name in ("value", "stderr_items", "stderr_draws"))
-    shown = ("" if math.isnan(number) else f"{number:,.{digits}f}" for number in numbers)
-    model = (str(row["model"]),) if several else ()
-    return (row["task"], *model, str(row["shots"]), row["rule"], row["metric"], *shown, f"{row['n']:,}")
+    numbers = [row[name] * scale for name in ("value", "stderr_items", "stderr_draws")]
+    shown = ["" if math.isnan(number) else f"{number:,.{digits}f}" for number in numbers]
+    model = [str(row["model"])] if several else []
+    paper = [f"{row['paper'] * scale:,.{digits}f} ({row['paper_size']})" if "paper" in row else ""] if printed else []
+    return (row["task"], *model, str(row["shots"]), row["rule"], row["metric"], *shown, f"{row['n']:,}", *paper)
 
 
 def scale_of(metric: str) -> tuple[float, int]:

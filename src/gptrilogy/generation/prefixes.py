@@ -10,7 +10,7 @@ results here alone, in company, in any order and for any size of a pass.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple, TypeAlias
@@ -90,8 +90,7 @@ class PrefixScorer:
                 texts[text] = min(len(context) - 1, texts.get(text, len(context)))
         walk = _walk(texts, self._read)
         targets = _Targets(fitted, walk, n_first)
-        for start in range(0, len(walk.ids), self.pass_tokens):
-            part = slice(start, min(start + self.pass_tokens, len(walk.ids)))
+        for part in walk.passes(self.pass_tokens):
             self._pass(walk, part, targets)
             if on_computed is not None:
                 on_computed(part.stop - part.start)
@@ -129,6 +128,15 @@ class _Walk:
     texts: list[Text]
     ends: list[int]
     tokens: dict[Text, Ints]
+
+    def passes(self, most: int) -> Iterator[slice]:
+        """Parts of at most so many tokens, which end where a text does unless one alone is longer."""
+        start = 0
+        while start < len(self.ids):
+            whole = self.ends[max(0, bisect_right(self.ends, start + most) - 1)]
+            stop = whole if start < whole <= start + most else min(start + most, len(self.ids))
+            yield slice(start, stop)
+            start = stop
 
     def text_until(self, stop: int) -> Text:
         """What leads to the token before `stop`, itself included."""

@@ -127,8 +127,10 @@ class LayerBranches:
         """Shapes: q, k, v (1, H, N, D) -> (1, H, N, D)."""
         y = torch.empty_like(q)
         for rows, on_path, tokens, mask in self.blocks:
-            keys = torch.cat([self.keys[:, :on_path], k[0, :, tokens]], 1)[None]  # (1, H, keys, D)
-            values = torch.cat([self.values[:, :on_path], v[0, :, tokens]], 1)[None]
+            keys, values = k[:, :, tokens], v[:, :, tokens]  # (1, H, keys, D)
+            if on_path:
+                keys = torch.cat([self.keys[None, :, :on_path], keys], 2)
+                values = torch.cat([self.values[None, :, :on_path], values], 2)
             y[:, :, rows] = F.scaled_dot_product_attention(q[:, :, rows], keys, values, attn_mask=mask)
         here = slice(self.start, self.start + len(self.last))
         self.keys[:, here] = k[0, :, self.last]
