@@ -69,7 +69,11 @@ def _evaluate(
     order: Order, tasks: Sequence[Task], names: Sequence[str]
 ) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
     reporter = ConsoleReporter()
-    warnings.showwarning = lambda message, *_: reporter.warn(str(message))
+
+    def warned(message: Warning | str, *_: object) -> None:
+        reporter.warn(str(message))
+
+    warnings.showwarning = warned
     journal = Journal(order.out / "answers.jsonl" if order.out else None)
     found = Examination()
     for path, name in zip(order.models, names, strict=True):
