@@ -58,7 +58,8 @@ def evaluate(
     limit
         At most so many records of each test set.
     batch_size
-        Tokens computed at once, in lengths of the model's context. It bounds memory; results do not depend on it.
+        Tokens computed at once, in lengths of the model's context (1,024 if that is shorter). It bounds memory;
+        results do not depend on it.
     seed
         Of the draws.
     precision

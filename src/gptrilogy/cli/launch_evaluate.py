@@ -22,6 +22,7 @@ from gptrilogy.evaluation.summary import over_draws, table
 from gptrilogy.evaluation.task import Task
 from gptrilogy.files import write_atomic, write_json
 from gptrilogy.generation.language_model import LanguageModel
+from gptrilogy.generation.prefixes import PASS_TOKENS
 from gptrilogy.loading import load
 from gptrilogy.papers.comparing import Score, counterpart
 from gptrilogy.runs import Run
@@ -87,7 +88,7 @@ def _evaluate(
             demonstrations=order.demonstrations,
             all_rules=order.all_rules,
             stride=order.stride if order.stride is None else min(order.stride, n_ctx),
-            pass_tokens=order.batch_size * n_ctx,
+            pass_tokens=order.batch_size * max(n_ctx, PASS_TOKENS),
         )
         data = order.data or _default_data()
         found.add(

@@ -99,16 +99,18 @@ def encode_pairs(tokenizer: Tokenizer, requests: Sequence[tuple[str, str]]) -> l
     [([257], [258]), ([259], [257])]
     """
     contexts = [context.rstrip() for context, _ in requests]
-    before = tokenizer.encode_batch(contexts)
+    different = list(dict.fromkeys(contexts))  # the answers to one question share theirs
+    ids_of = dict(zip(different, tokenizer.encode_batch(different), strict=True))
     together = tokenizer.encode_batch([context + continuation for context, continuation in requests])
     pairs: list[tuple[list[int], list[int]]] = []
-    for (context, continuation), head, ids in zip(requests, before, together, strict=True):
+    for (context, continuation), bare, ids in zip(requests, contexts, together, strict=True):
+        head = ids_of[bare]
         if len(ids) <= len(head) and continuation.strip():
             raise PromptError(
                 f"{continuation[:40]!r} has no token of its own after {context[-20:]!r}; begin it with a space, or end "
                 "the context before a word"
             )
-        pairs.append((head or [first_id(tokenizer)], ids[len(head) :]))
+        pairs.append((list(head) or [first_id(tokenizer)], ids[len(head) :]))
     return pairs
 
 
