@@ -35,7 +35,7 @@ def home(tmp_path: Path, shared_data: Callable[[str], Path]) -> Path:
     """A folder with what a reader has by then: novels, a run of theirs, reviews, and OpenAI's files, small ones."""
     (tmp_path / "novels").mkdir()
     (tmp_path / "novels" / "tale.txt").write_text(TEXT)
-    write_run(tmp_path / "runs" / "novels", train_byte_bpe([TEXT], 280))
+    write_run(tmp_path / "runs" / "novels", train_byte_bpe([TEXT], 280), n_ctx=1024)
     for name in ("reviews.jsonl", "new.jsonl"):
         reviews = [{"review": f"A text {i} finds {w}.", "stars": w} for i in range(20) for w in ("good", "bad")]
         (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in reviews))
@@ -98,4 +98,4 @@ def test_what_it_can_do_without_training_runs_as_written(home: Path, shared_data
     assert (home / "runs" / "few-shot" / "shots.png").is_file()
     assert "Fill in blank" in said["gpt papers explain"]
     assert "gpt3-winograd-zeroshot" in said["gpt papers check"]
-    assert "lambada" in said["gpt contamination novels/"]
+    assert "LAMBADA" in said["gpt contamination novels/"]

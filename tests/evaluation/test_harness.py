@@ -335,3 +335,9 @@ def test_progress_is_heard_in_questions() -> None:
     heard: list[str] = []
     evaluate("m", sure(), [CHOICE], Protocol(shots=(0, 1)), passing=heard.append)
     assert [line.split(" questions")[0] for line in heard] == ["toy-choice: 12/12"]
+
+
+def test_more_shots_than_there_are_records_cost_no_other_number() -> None:
+    found = evaluate("m", unsure(), [CHOICE], Protocol(shots=(0, 2, 7)))
+    assert [row["shots"] for row in found.rows] == [0, 2]
+    assert ["7 demonstrations were asked for" in row["reason"] for row in found.failures] == [True]

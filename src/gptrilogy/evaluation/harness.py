@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import torch
 
-from gptrilogy.errors import GPTrilogyError, RunError
+from gptrilogy.errors import DataError, GPTrilogyError, RunError
 from gptrilogy.evaluation.asking import Answer, Asker, outcome
 from gptrilogy.evaluation.data import items_of, read_split
 from gptrilogy.evaluation.items import Choice, Free, Item, Outcome, Passage
@@ -99,7 +99,8 @@ def evaluate(
             for row, record_rows in sitting.results():
                 found.rows.append({**facts, **row})
                 found.record_rows.extend({"model": name, **record_row} for record_row in record_rows)
-            found.files[task.name] = sitting.files
+            if sitting.settings:
+                found.files[task.name] = sitting.files
             reasons = sitting.failures
         except RunError:
             raise
@@ -166,8 +167,9 @@ class _Sitting:
         drawn = any(setting.shots for setting in self.settings)
         self.train = read_split(task, "train", data) if drawn and from_train else None
         self.prompter = Prompter(task, self.test, self.train, seed=protocol.seed)
-        self.found: dict[_Setting, list[_Asked]] = {setting: [] for setting in self.settings}
         self.failures: list[str] = []
+        self._refuse_too_many()
+        self.found: dict[_Setting, list[_Asked]] = {setting: [] for setting in self.settings}
 
     @property
     def files(self) -> dict[str, str]:
@@ -178,6 +180,15 @@ class _Sitting:
         if any(isinstance(item, Passage) for item in items_of(self.task, self.test, 0, 0)):
             asked = (0,)  # a text is read by itself
         return [_Setting(shots, draw) for shots in asked for draw in range(self.protocol.draws if shots else 1)]
+
+    def _refuse_too_many(self) -> None:
+        """Numbers of shots that there are not so many demonstrations for are failures; the others stand."""
+        for shots in dict.fromkeys(setting.shots for setting in self.settings):
+            try:
+                self.prompter.picks(0, shots, 0)
+            except DataError as error:
+                self.failures.append(str(error))
+                self.settings = [setting for setting in self.settings if setting.shots != shots]
 
     def sit(self, passing: Say) -> None:
         """Ask everything that the journal has no answer to, some records at a time."""
@@ -191,7 +202,8 @@ class _Sitting:
             prompt = self._prompt(record, setting)
             waiting.append((setting, prompt))
             size += len(prompt.prefix) + sum(len(item.text) for item in prompt.items)
-        clock.count(len(waiting), fresh=self._ask(waiting))
+        if waiting:
+            clock.count(len(waiting), fresh=self._ask(waiting))
 
     def leave_out_what_had_no_room(self, say: Say) -> None:
         """Say where demonstrations were dropped; numbers of shots of which none was ever shown are failures."""
