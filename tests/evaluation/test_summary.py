@@ -23,6 +23,7 @@ def test_the_errors_of_items_and_of_draws_are_told_apart() -> None:
         "stderr_draws": pytest.approx(0.2 / math.sqrt(3)),  # deviations -0.2, 0, 0.2: variance 0.08 / 2
         "draws": 3,
         "n": 100,
+        "demonstrations": 1.0,
     }
 
 
@@ -55,6 +56,7 @@ def test_the_table_for_people() -> None:
         ("t", "1", "sum", "acc", "62.5", "10.0", "12.5", "100"),
         ("t", "1", "sum", "ppl", "12.346", "0.500", "", "12,345"),
     ]
+    assert table(over_draws([row(0.5, shots=4, demonstrations=1.25)]))[1][1] == "4 (1.2)"  # not all had room
     header, one, other = table(over_draws([row(0.5), row(0.5, model="n")]))
     assert header[:2] == ("task", "model")
     assert (one[1], other[1]) == ("m", "n")

@@ -22,7 +22,8 @@ def over_draws(rows: Sequence[Row]) -> list[Row]:
     standard error of the mean over draws of demonstrations, nan for one draw. They are reported apart because more
     records shrink only the first, and more draws only the second.
 
-    >>> rows = [{"task": "t", "shots": 1, "value": value, "stderr": 0.1, "n": 9} for value in (0.4, 0.6)]
+    >>> alike = {"task": "t", "shots": 1, "stderr": 0.1, "n": 9, "demonstrations": 1.0}
+    >>> rows = [{**alike, "value": value} for value in (0.4, 0.6)]
     >>> [(round(row["value"], 3), row["stderr_items"], round(row["stderr_draws"], 3)) for row in over_draws(rows)]
     [(0.5, 0.1, 0.1)]
     """
@@ -42,13 +43,15 @@ def _mean(rows: Sequence[Row]) -> Row:
         "stderr_draws": spread,
         "draws": len(rows),
         "n": rows[0]["n"],
+        "demonstrations": float(np.mean([row["demonstrations"] for row in rows])),
     }
 
 
 def table(summary: Sequence[Row]) -> list[tuple[str, ...]]:
     """The summary for people, its header first. Accuracies and F1 as percentages, perplexities as they are.
 
-    A row may hold what a paper printed for it: `paper`, in the same units, and `paper_size`, the model that is of.
+    K is followed by the mean number of demonstrations in a prompt where not all had room. A row may hold what a paper
+    printed for it: `paper`, in the same units, and `paper_size`, the model that is of.
     """
     several, printed = len({row["model"] for row in summary}) > 1, any("paper" in row for row in summary)
     header = ("task", *(("model",) if several else ()), "K", "rule", "metric", "value", "± items", "± draws", "n")
@@ -61,7 +64,8 @@ def _line(row: Row, several: bool, printed: bool) -> tuple[str, ...]:
     shown = ["" if math.isnan(number) else f"{number:,.{digits}f}" for number in numbers]
     model = [str(row["model"])] if several else []
     paper = [f"{row['paper'] * scale:,.{digits}f} ({row['paper_size']})" if "paper" in row else ""] if printed else []
-    return (row["task"], *model, str(row["shots"]), row["rule"], row["metric"], *shown, f"{row['n']:,}", *paper)
+    fewer = f" ({row['demonstrations']:.1f})" if row["demonstrations"] < row["shots"] - 0.05 else ""
+    return (row["task"], *model, f"{row['shots']}{fewer}", row["rule"], row["metric"], *shown, f"{row['n']:,}", *paper)
 
 
 def scale_of(metric: str) -> tuple[float, int]:
