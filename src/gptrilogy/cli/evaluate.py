@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from gptrilogy.cli.options import Flag, Json
+from gptrilogy.cli.options import Flag, Json, data_folder
 from gptrilogy.errors import ConfigError, DataError
 
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
@@ -58,8 +58,7 @@ def evaluate(
     limit
         At most so many records of each test set.
     batch_size
-        Tokens computed at once, in lengths of the model's context (1,024 if that is shorter). It bounds memory;
-        results do not depend on it.
+        Tokens computed at once, in contexts of the model or 1,024 if that is more. It bounds memory, no result.
     seed
         Of the draws.
     precision
@@ -93,7 +92,7 @@ def evaluate(
         tasks=tuple(name.strip() for name in tasks.split(",")),
         shots=None if shots is None else _numbers(shots),
         draws=draws,
-        data=data,
+        data=data_folder(data),
         out=out,
         limit=limit,
         batch_size=batch_size,

@@ -1,7 +1,7 @@
 """What `gpt evaluate` does once its order is known. Imports torch."""
 
+import json
 import math
-import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,10 +90,16 @@ def _evaluate(
             stride=order.stride if order.stride is None else min(order.stride, n_ctx),
             pass_tokens=order.batch_size * max(n_ctx, PASS_TOKENS),
         )
-        data = order.data or _default_data()
         found.add(
             examine(
-                name, model, tasks, protocol, data=data, journal=journal, say=reporter.note, passing=reporter.passing
+                name,
+                model,
+                tasks,
+                protocol,
+                data=order.data,
+                journal=journal,
+                say=reporter.note,
+                passing=reporter.passing,
             )
         )
     task_of = {task.name: task for task in tasks}
@@ -135,8 +141,6 @@ def _document(order: Order, found: Examination, summary: Sequence[Row]) -> dict[
 
 
 def _write(out: Path, document: dict[str, Any], record_rows: Sequence[Row], summary: Sequence[Row]) -> None:
-    import json
-
     lines = (json.dumps(_finite(row), ensure_ascii=False) + "\n" for row in record_rows)
     write_atomic(out / "records.jsonl", "".join(lines).encode())
     write_json(out / "results.json", document)
@@ -164,11 +168,6 @@ def _names(models: Sequence[str]) -> list[str]:
     if len(set(names)) < len(names):
         raise ConfigError(f"a model was named twice: {', '.join(models)}")
     return names
-
-
-def _default_data() -> Path | None:
-    folder = os.environ.get("GPTRILOGY_DATA")
-    return Path(folder) if folder else None
 
 
 def _finite(row: Row) -> Row:
