@@ -29,8 +29,9 @@ def evaluate(
     list_tasks: Annotated[bool, Parameter(name="--list", negative="")] = False,
     json: Json = False,
 ) -> None:
-    """Measure what a model can do from its context alone, by the protocols of
-    GPT-2 and GPT-3: zero, one or a few demonstrations, no training.
+    """Measure what a model can do from its context alone, without training.
+
+    By the protocols of GPT-2 and GPT-3: zero, one or a few demonstrations.
 
         gpt evaluate runs/novels --tasks arithmetic-1dc --shots 0,1,8 --draws 5
         gpt evaluate runs/novels --tasks lambada,hellaswag --data data/ --out ev

@@ -12,8 +12,7 @@ from gptrilogy.studies.study import Options, run_study
 
 
 def list_studies(name: str | None = None, /, *, json: Json = False) -> None:
-    """The papers' tables, and the studies that try their claims again; or one
-    table.
+    """The papers' tables, and the studies that try their claims; or one table.
 
         gpt papers list gpt3-2.1
 
@@ -49,8 +48,10 @@ def list_studies(name: str | None = None, /, *, json: Json = False) -> None:
 
 
 def explain_result(name: str, /, *, data: Path | None = None, json: Json = False) -> None:
-    """How a paper measured a result: what the model was shown, how that became
-    a score, what is not published, the numbers by size, and one real example.
+    """How a paper measured a result, and what it leaves unpublished.
+
+    What the model was shown, how that became a score, the numbers by size, and
+    one real example.
 
         gpt papers explain gpt3-lambada-fewshot --data DIR
 
@@ -84,12 +85,11 @@ def check_table(
     out: Path | None = None,
     json: Json = False,
 ) -> None:
-    """Measure a model on the tasks of one of the papers' tables, each as the
-    paper did, and show its numbers beside the printed ones.
+    """Measure a model on the tasks of a paper's table, beside the printed numbers.
 
         gpt papers check runs/novels --table gpt2-3 --data DIR --limit 200
 
-    The model is held against the published size nearest to it without its
+    Each task is put as the paper put it. The model is held against the published size nearest to it without its
     embeddings. What is known of why the numbers may differ stands below.
 
     Parameters
