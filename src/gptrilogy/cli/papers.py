@@ -89,8 +89,9 @@ def check_table(
 
         gpt papers check runs/novels --table gpt2-3 --data DIR --limit 200
 
-    Each task is put as the paper put it. The model is held against the published size nearest to it without its
-    embeddings. What is known of why the numbers may differ stands below.
+    Each task is put as the paper put it. The model is held against the
+    published size nearest to it without embeddings. What is known of why the
+    numbers may differ stands below.
 
     Parameters
     ----------
