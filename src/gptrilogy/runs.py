@@ -133,6 +133,19 @@ class Run:
         finally:
             os.close(descriptor)
 
+    @contextmanager
+    def at_work(self) -> Generator[None]:
+        """Make the folder where there is none, and keep other processes from working in it.
+
+        Raises: RunError where it cannot be written, or another process holds it.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"cannot write the folder {self.folder}: {error.strerror}; choose another --out") from None
+        with self.locked():
+            yield
+
     def _delete(self) -> None:
         for path in (self.config_path, self.environment_path, self.metrics_path, self.picture_path):
             path.unlink(missing_ok=True)

@@ -11,7 +11,8 @@ from gptrilogy.errors import ConfigError
 from gptrilogy.evaluation.data import read_split
 from gptrilogy.evaluation.items import Choice, Option
 from gptrilogy.generation.language_model import LanguageModel
-from gptrilogy.generation.scoring import Score
+from gptrilogy.generation.prefixes import PrefixScore, PrefixScorer
+from gptrilogy.generation.scoring import Ids
 from gptrilogy.runs import Run
 from gptrilogy.studies import in_context, in_context_training, pretraining
 from gptrilogy.studies.catalogue import find_study
@@ -133,11 +134,11 @@ def test_accuracy_is_the_share_of_likeliest_options_that_are_right(
     tokenizer = BytesTokenizer()
     model = LanguageModel(write_run(tmp_path, tokenizer), tokenizer)
 
-    def longer_is_likelier(requests: Sequence[tuple[str, str]], **_: object) -> list[Score]:
-        assert all(context.startswith(" before\n") for context, _ in requests)
-        return [Score(float(len(completion)), greedy=False) for _, completion in requests]
+    def longer_is_likelier(_: PrefixScorer, pairs: Sequence[tuple[Ids, Ids]], **_how: object) -> list[PrefixScore]:
+        assert all(bytes(context).startswith(b" before\n") for context, _ in pairs)
+        return [PrefixScore(float(len(completion)), (False,) * len(completion)) for _, completion in pairs]
 
-    monkeypatch.setattr(model, "loglikelihood", longer_is_likelier)
+    monkeypatch.setattr(PrefixScorer, "score", longer_is_likelier)
     options = (Option(" x", " one"), Option(" x", " three"))
     questions = [Choice(options, (1,)), Choice(options, (0,)), Choice(options, (1,)), Choice(options, (1,))]
     assert accuracy(model, questions, [" before\n"] * 4) == 0.75

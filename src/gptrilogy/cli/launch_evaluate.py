@@ -4,6 +4,7 @@ import json
 import math
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 
 from gptrilogy.devices import describe
-from gptrilogy.errors import ConfigError, RunError
+from gptrilogy.errors import ConfigError
 from gptrilogy.evaluation.catalogue import find_tasks
 from gptrilogy.evaluation.harness import Examination, Protocol, Row
 from gptrilogy.evaluation.harness import evaluate as examine
@@ -24,7 +25,7 @@ from gptrilogy.files import write_atomic, write_json
 from gptrilogy.generation.language_model import LanguageModel
 from gptrilogy.generation.prefixes import PASS_TOKENS
 from gptrilogy.loading import load
-from gptrilogy.papers.comparing import Score, counterpart
+from gptrilogy.papers.comparing import counterpart, score_of
 from gptrilogy.runs import Run
 from gptrilogy.training.progress import ConsoleReporter
 
@@ -56,13 +57,7 @@ def run(order: Order) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
     """
     tasks = find_tasks(order.tasks)
     names = _names(order.models)
-    if order.out is None:
-        return _evaluate(order, tasks, names)
-    try:
-        order.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"cannot write the folder {order.out}: {error.strerror}; choose another --out") from None
-    with Run(order.out).locked():
+    with Run(order.out).at_work() if order.out else nullcontext():
         return _evaluate(order, tasks, names)
 
 
@@ -115,15 +110,7 @@ def _beside_paper(row: Row, task: Task) -> Row:
     """A row with what the papers print for it, of the size nearest to the model, where it is by the task's own rule."""
     if row["rule"] in RULE_NAMES and row["rule"] != task.rule:
         return row
-    score = Score(
-        task=task.name,
-        shots=row["shots"],
-        metric=row["metric"],
-        value=row["value"],
-        stderr=row["stderr_items"],
-        n=row["n"],
-    )
-    found = counterpart(score, task.published, row["parameters"])
+    found = counterpart(score_of(row), task.published, row["parameters"])
     return row if found is None else {**row, "paper": found[1], "paper_size": found[0]}
 
 

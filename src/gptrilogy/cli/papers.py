@@ -104,7 +104,7 @@ def check_table(
     limit
         At most so many records of each test set.
     out
-        An existing folder that keeps the answers, so that the same command goes on from there.
+        A folder that keeps the answers, so that the same command goes on from there.
     json
         Print it as one JSON document, with the numbers of all published sizes.
 

@@ -8,12 +8,11 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeAlias
 
-from gptrilogy.errors import PromptError
 from gptrilogy.evaluation.items import Choice, Cloze, Free, Item, Outcome, Passage
 from gptrilogy.evaluation.prompts import Prompt
 from gptrilogy.evaluation.rules import RuleName, Scored, choose
 from gptrilogy.evaluation.task import Answering
-from gptrilogy.generation.beam import beam_search
+from gptrilogy.generation.config import BeamSearch
 from gptrilogy.generation.language_model import LanguageModel
 from gptrilogy.generation.prefixes import PASS_TOKENS, PrefixScore, PrefixScorer
 from gptrilogy.generation.scoring import Ids, encode_pairs, first_id, rolling_windows
@@ -57,7 +56,7 @@ def outcome(item: Item, record: int, answer: Answer, rule: RuleName) -> Outcome:
     if isinstance(item, Free):
         return Outcome(item, record, text=answer.text)
     if not isinstance(item, Choice):
-        return Outcome(item, record, right=answer.right, nats=answer.nats[0], n_tokens=answer.n_tokens[0])
+        return Outcome(item, record, right=answer.right, nats=answer.nats[0])
     alone = answer.alone_nats or (math.nan,) * len(item.options)
     options = [
         Scored(nats, n_tokens, option.completion.strip(), nats_alone)
@@ -117,7 +116,11 @@ class Asker:
 
     def _score(self, pairs: Sequence[Pair], items: Sequence[Item]) -> list[PrefixScore]:
         n_first = N_FIRST if any(isinstance(item, Cloze) and item.banned for item in items) else 0
-        self._warn_of_cuts(any(len(before) + len(after) > self.n_ctx + 1 for before, after in pairs))
+        if any(len(before) + len(after) > self.n_ctx + 1 for before, after in pairs):
+            warnings.warn(
+                f"some questions are longer than the model's context of {self.n_ctx} tokens and lose their beginning",
+                stacklevel=4,
+            )
         return self._scorer.score(pairs, truncate=True, n_first=n_first)
 
     def _requests(self, prefix: str, item: Item, *, alone: bool) -> list[Pair]:
@@ -166,45 +169,12 @@ class Asker:
         """The model's own continuation of each prompt, up to a stop text; of equal prompts the same."""
         assert answering is not None, "a task of free answers says how they are written"
         different = list(dict.fromkeys(prompts))
-        write = self._beam if answering.sampling is None else self._sample
-        text_of = dict(zip(different, write(different, answering), strict=True))
+        beam = BeamSearch(width=answering.beams, length_penalty=answering.length_penalty)
+        texts = self.language_model.generate_until(
+            different, answering.sampling or beam, max_tokens=answering.max_tokens, seed=self.seed, stop=answering.stop
+        )
+        text_of = dict(zip(different, texts, strict=True))
         return [text_of[prompt] for prompt in prompts]
-
-    def _sample(self, prompts: Sequence[str], answering: Answering) -> list[str]:
-        return self.language_model.generate_until(
-            prompts, answering.sampling, max_tokens=answering.max_tokens, seed=self.seed, stop=answering.stop
-        )
-
-    def _beam(self, prompts: Sequence[str], answering: Answering) -> list[str]:
-        """Raises: PromptError where what is to be written alone fills the context."""
-        model, tokenizer = self.language_model, self.language_model.tokenizer
-        room = self.n_ctx - answering.max_tokens
-        if room < 1:
-            raise PromptError(
-                f"an answer of {answering.max_tokens} tokens leaves no room for a question in the model's context of "
-                f"{self.n_ctx}; take a model with a longer one"
-            )
-        ids = [model.prompt_ids(prompt) for prompt in prompts]
-        self._warn_of_cuts(any(len(prompt) > room for prompt in ids))
-        beams = beam_search(
-            model.model,
-            [prompt[-room:] for prompt in ids],
-            width=answering.beams,
-            length_penalty=answering.length_penalty,
-            max_tokens=answering.max_tokens,
-            eot_id=tokenizer.eot_id,
-            ends=lambda ids: any(stop in tokenizer.decode(list(ids)) for stop in answering.stop),
-        )
-        return [
-            _until(tokenizer.decode([i for i in beam.ids if i != tokenizer.eot_id]), answering.stop) for beam in beams
-        ]
-
-    def _warn_of_cuts(self, cut: bool) -> None:
-        if cut:
-            warnings.warn(
-                f"some questions are longer than the model's context of {self.n_ctx} tokens and lose their beginning",
-                stacklevel=4,
-            )
 
     def _count(self, text: str) -> int:
         return len(self.language_model.tokenizer.encode(text))
@@ -221,8 +191,3 @@ def _texts(item: Item) -> list[str]:
             return [context]
         case Passage(text):
             return [text]
-
-
-def _until(text: str, stops: Sequence[str]) -> str:
-    """A text up to the first of its stops."""
-    return text[: min((place for stop in stops if (place := text.find(stop)) >= 0), default=len(text))]

@@ -50,7 +50,8 @@ def _from_files(task: Task, layouts: Sequence[Layout], folder: Path, limit: int 
         if found := [path for path in paths if path is not None]:
             if missing := [file for file, path in zip(layout.names, paths, strict=True) if path is None]:
                 raise DataError(
-                    f"{task.name} is published in {len(paths)} files, {', '.join(missing)} missing in {folder}"
+                    f"{task.name} is published in {len(paths)} files, {', '.join(missing)} missing in {folder}; "
+                    "put what is missing there"
                 )
             records = list(islice(_records(layout, found), limit))
             if not records:
@@ -134,7 +135,9 @@ def _from_hub(task: Task, name: str, limit: int | None) -> Split:
         raise DataError(f"{task.name} is not read from the hub; give the folder of its published files with --data DIR")
     split = task.hub.test if name == "test" else task.hub.train
     if split is None:
-        raise DataError(f"{task.hub.name} on the hub has no split for demonstrations")
+        raise DataError(
+            f"{task.hub.name} on the hub has no split for demonstrations; ask for 0 shots, or give its files by --data"
+        )
     with needs("datasets", purpose="a data set of the hub"):
         from datasets import load_dataset  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
     try:

@@ -121,7 +121,6 @@ class Outcome:
     chosen: int | None = None
     right: bool = False
     nats: float = 0.0
-    n_tokens: int = 0
     text: str = ""
 
 

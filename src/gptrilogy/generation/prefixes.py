@@ -150,7 +150,8 @@ def _walk(texts: Mapping[Text, int], read: Ids) -> _Walk:
     `texts`: each with the position of the first token that has to.
     """
     arrays = {text: _ints(text) for text in texts}
-    on_path = {text: _common(array, _ints(read)) for text, array in arrays.items()}
+    way = _ints(read)
+    on_path = {text: _common(array, way) for text, array in arrays.items()}
     order = sorted(texts, key=lambda text: (-on_path[text], text))
     known = min(
         [on_path[text] for text in order[:1]] + [first for text, first in texts.items() if first < on_path[text]],

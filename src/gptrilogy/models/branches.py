@@ -71,6 +71,8 @@ class Branches:
         for token, parent in reversed(follows):
             self._ends[parent] = max(self._ends[parent], self._ends[token])
         assert self._starts.max() <= path.length, "a branch departs from beyond the path's end"
+        last = np.flatnonzero(self._ends == len(self._ends))  # the way to the last token
+        self._last = torch.from_numpy(last).to(path.keys[0].device)
         self._blocks_of: dict[Pattern, list[_Block]] = {}
 
     def positions(self, T: int) -> Tensor:
@@ -86,9 +88,7 @@ class Branches:
             N = len(self._positions)
             rows = [slice(start, min(start + BLOCK, N)) for start in range(0, N, BLOCK)]
             self._blocks_of[pattern] = [self._block(part, pattern, keys) for part in rows]
-        last = np.flatnonzero(self._ends == len(self._ends))  # the way to the last token
-        start = int(self._starts[-1])
-        return LayerBranches(keys, values, self._blocks_of[pattern], start, torch.from_numpy(last).to(keys.device))
+        return LayerBranches(keys, values, self._blocks_of[pattern], int(self._starts[-1]), self._last)
 
     def advance(self, _T: int, /) -> None:
         self.path.length = int(self._positions[-1]) + 1

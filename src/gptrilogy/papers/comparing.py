@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict, cast
 
 from gptrilogy.errors import ConfigError
 from gptrilogy.papers.entries import Entry, all_entries, table_entries
@@ -33,6 +33,12 @@ class Score(TypedDict):
     value: float
     stderr: float
     n: int
+
+
+def score_of(row: Mapping[str, Any]) -> Score:
+    """A row of `evaluation.summary` as a score."""
+    names = {**{name: name for name in Score.__annotations__}, "stderr": "stderr_items"}
+    return cast("Score", {name: row[column] for name, column in names.items()})
 
 
 class Comparison(NamedTuple):

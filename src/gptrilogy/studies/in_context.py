@@ -13,8 +13,10 @@ import numpy as np
 
 from gptrilogy.data.permutation import draw, permute
 from gptrilogy.errors import ConfigError
+from gptrilogy.evaluation.asking import Asker, outcome
 from gptrilogy.evaluation.data import Split, demonstration_of, items_of, read_split
 from gptrilogy.evaluation.items import Choice
+from gptrilogy.evaluation.prompts import Prompt
 from gptrilogy.evaluation.task import Task
 from gptrilogy.generation.language_model import LanguageModel
 from gptrilogy.runs import Row, read_metrics
@@ -24,8 +26,6 @@ from gptrilogy.studies.in_context_telling import panels, read_lines, table, verd
 from gptrilogy.studies.in_context_training import Size, new_pupil, pack_mixture
 from gptrilogy.studies.pretraining import Pupil
 from gptrilogy.studies.study import Journal, Options, Result, Say
-
-SCORED_AT_ONCE = 16  # prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +132,9 @@ def prefixes(task: Task, shown: Split, questions: Sequence[Choice], shots: int, 
 
 def accuracy(model: LanguageModel, questions: Sequence[Choice], before: Sequence[str]) -> float:
     """The share of questions, each after its prefix, whose likeliest option is a right one."""
-    requests = [
-        (prefix + context, completion)
-        for question, prefix in zip(questions, before, strict=True)
-        for context, completion in question.options
+    prompts = [Prompt(prefix, [question], 0) for question, prefix in zip(questions, before, strict=True)]
+    answers = Asker(model).ask(prompts, None, alone=False)
+    chosen = [
+        outcome(question, 0, answer, "sum").chosen for question, (answer,) in zip(questions, answers, strict=True)
     ]
-    nats = iter([score.nats for score in model.loglikelihood(requests, batch_size=SCORED_AT_ONCE)])
-    chosen = [int(np.argmax([next(nats) for _ in question.options])) for question in questions]
     return fmean(choice in question.gold for choice, question in zip(chosen, questions, strict=True))

@@ -68,11 +68,7 @@ def run_study(study: Study, options: Options, say: Say) -> dict[str, Any]:
 
     with needs("plot", purpose="the picture of a study"):
         import matplotlib  # noqa: F401  # pyright: ignore[reportUnusedImport]  # else it is missed hours later
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"cannot write the folder {options.out}: {error.strerror}; choose another --out") from None
-    with Run(options.out).locked():
+    with Run(options.out).at_work():
         result = study.run(options, say)
         document = {
             "study": study.name,
