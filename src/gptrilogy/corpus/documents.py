@@ -1,8 +1,8 @@
-"""The one value that every step of a corpus passes on."""
+"""The values that the steps of a corpus pass on: what a source holds, the documents made of it, and why one is dropped."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +17,37 @@ class Document:
     id: str  # the file within its source, and the line of a JSONL file: "novels/emma.txt", "posts.jsonl:17"
     source: str  # as the user named it
     meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+class Reason(NamedTuple):
+    """Why something was dropped: a name to count by, and for a person what was seen beside the limit.
+
+    >>> Reason("too short", "31 characters, at least 200").name
+    'too short'
+    """
+
+    name: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One record of a source before its text is taken out."""
+
+    content: bytes | str  # str where the source holds text in a known encoding
+    id: str  # as a document's: "crawl/a.warc.gz:40961" is the record at that byte
+    source: str
+    kind: Literal["html", "text"]
+    url: str = ""
+    charset: str = ""  # as the server declared it, unchecked
+    meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A record that cannot become a page, or the unreadable rest of a damaged file."""
+
+    id: str
+    source: str
+    reason: Reason
+    url: str = ""
