@@ -18,7 +18,9 @@ def test_an_index_survives_json_and_remembers_its_plan() -> None:
     assert index.shards == (shard,)
 
 
-@pytest.mark.parametrize("module", ["corpus.sources", "data", "data.split", "data.shards", "data.permutation"])
+@pytest.mark.parametrize(
+    "module", ["corpus.sources", "data", "data.split", "data.shards", "data.built_corpus", "data.interleaving"]
+)
 def test_no_torch_is_needed(module: str) -> None:
     script = f"import sys, gptrilogy.{module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

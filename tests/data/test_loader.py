@@ -1,4 +1,6 @@
+import hashlib
 from collections import Counter
+from typing import cast
 
 import numpy as np
 import pytest
@@ -6,7 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gptrilogy.data.loader import Loader, valid_windows
+from gptrilogy.data.index import Index
+from gptrilogy.data.interleaving import Interleaving
+from gptrilogy.data.loader import Loader, MixedLoader, training_windows, valid_windows
+from gptrilogy.data.shards import PackedData, PackedSet
 from gptrilogy.data.tokens import Tokens
 from gptrilogy.errors import ConfigError, DataError
 
@@ -62,6 +67,17 @@ def test_seeds_differ() -> None:
 
 def test_the_order_is_the_same_for_ever() -> None:
     assert Loader(counting(1000), n_ctx=10, seed=1337).starts(97, 6).tolist() == [441, 211, 31, 368, 978, 998]
+
+
+def test_the_batches_of_one_text_are_the_same_for_ever() -> None:
+    ids = np.arange(5000, dtype="<u2")
+    text = Tokens([ids[start : start + 700] for start in range(0, 5000, 700)], eot_id=None)
+    data = PackedData(cast("Index", None), text, text)
+    for windows in (Loader(text, n_ctx=32, seed=7), training_windows(data, n_ctx=32, seed=7)):
+        read = hashlib.sha256()
+        for first, size in ((0, 7), (120, 32), (10**9, 5)):
+            read.update(windows.batch(first, size).numpy().astype("<i8").tobytes())
+        assert read.hexdigest() == "94a9fe31dc3bc98a3bedd230ecf0e747c338ecff1c24e4a9801346b04dbb0b1d"
 
 
 def test_over_many_epochs_windows_begin_everywhere_alike() -> None:
@@ -125,3 +141,71 @@ def test_validation_that_cannot_be_is_refused_at_once() -> None:
             valid_windows(counting(9), 8, stride=stride)
     with pytest.raises(ConfigError, match="at least 1, got 0"):
         valid_windows(counting(9), 8, max_windows=0)
+
+
+# Mixtures
+
+
+def one_set(name: str, weight: float, first: int, n: int) -> PackedSet:
+    """A set whose tokens are first, first + 1 and so on."""
+    tokens = Tokens([np.arange(first, first + n, dtype=np.uint16)], eot_id=None)
+    return PackedSet(name, weight, tokens, tokens)
+
+
+WEB, BOOKS, NOTES = one_set("web", 0.6, 0, 4000), one_set("books", 0.3, 10_000, 200), one_set("notes", 0.1, 20_000, 45)
+
+
+@pytest.fixture
+def mixed() -> MixedLoader:
+    return MixedLoader([WEB, BOOKS, NOTES], n_ctx=10, seed=5)
+
+
+def test_no_window_of_a_mixture_holds_two_sets(mixed: MixedLoader) -> None:
+    batch = mixed.batch(0, 500)
+    assert batch.dtype == torch.int64
+    assert batch.shape == (500, 11)
+    assert torch.equal(batch // 10_000, (batch[:, :1] // 10_000).expand(-1, 11))
+
+
+@settings(max_examples=20)
+@given(first=st.integers(0, 10**12), size=st.integers(1, 20), seed=st.integers())
+def test_a_sample_of_a_mixture_depends_on_the_seed_and_its_number_alone(first: int, size: int, seed: int) -> None:
+    def loader() -> MixedLoader:
+        return MixedLoader([WEB, BOOKS, NOTES], n_ctx=8, seed=seed)
+
+    alone = [loader().batch(sample, 1) for sample in range(first, first + size)]
+    assert torch.equal(loader().batch(first, size), torch.cat(alone))
+
+
+def test_small_sets_go_through_epochs_in_new_orders_while_a_large_one_is_not_finished(mixed: MixedLoader) -> None:
+    batch = mixed.batch(0, 600)
+    targets = {which: batch[batch[:, 0] // 10_000 == which][:, 1:] for which in range(3)}
+    assert [len(rows) for rows in targets.values()] == [360, 180, 60]
+    counts = [np.unique(rows, return_counts=True)[1] for rows in targets.values()]
+    assert (len(counts[0]), set(counts[0].tolist())) == (3600, {1})  # nine tenths of an epoch, nothing twice
+    assert (len(counts[1]), set(counts[1].tolist())) == (200, {9})  # 180 windows are nine epochs of 20
+    assert len(counts[2]) == 45
+    orders = {tuple(epoch[:, 0].tolist()) for epoch in targets[1].split(20)}
+    assert len(orders) == 9
+
+
+def test_each_set_of_a_mixture_is_read_as_it_would_be_alone(mixed: MixedLoader) -> None:
+    batch = mixed.batch(0, 100)
+    sets, _ = Interleaving([0.6, 0.3, 0.1], seed=5).places(0, 100)
+    for which, one in enumerate((WEB, BOOKS, NOTES)):
+        alone = MixedLoader([one], n_ctx=10, seed=5).batch(0, int((sets == which).sum()))
+        assert torch.equal(batch[torch.from_numpy(sets == which)], alone)
+
+
+def test_the_order_of_a_mixture_is_the_same_for_ever(mixed: MixedLoader) -> None:
+    assert mixed.batch(10**6, 6)[:, 0].tolist() == [2957, 3337, 10170, 10060, 3807, 3777]
+
+
+def test_what_is_one_text_and_what_a_mixture(mixed: MixedLoader) -> None:
+    data = PackedData(cast("Index", None), WEB.train, WEB.valid, (WEB, BOOKS, NOTES))
+    assert torch.equal(training_windows(data, n_ctx=10, seed=5).batch(7, 9), mixed.batch(7, 9))
+
+
+def test_a_set_shorter_than_a_window_is_named() -> None:
+    with pytest.raises(DataError, match=r"^of the set notes, the training text has 45 tokens, .* n_ctx \+ 1 = 101"):
+        MixedLoader([WEB, NOTES], n_ctx=100, seed=0)

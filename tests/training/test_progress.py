@@ -57,6 +57,13 @@ def test_a_stream_that_is_no_terminal_sees_whole_lines_now_and_then() -> None:
     ]
 
 
+def test_the_losses_of_a_mixture_are_shown_by_set() -> None:
+    stream = io.StringIO()
+    reporter(stream).row({**VALID, "valid_loss_by_set": {"web": 3.25, "books": None}})
+    said = "step 4: 2.0000 bits a byte on held-out text (3.0000 nats a token: web 3.2500, books -), after 8 s"
+    assert stream.getvalue().splitlines() == [said]
+
+
 def test_a_terminal_sees_one_line_that_renews_itself() -> None:
     stream = Terminal()
     console = reporter(stream, ceiling_flops=1e12)

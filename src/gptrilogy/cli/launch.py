@@ -9,9 +9,11 @@ import torch
 
 from gptrilogy.checkpoints import checkpoint_folders, manifest
 from gptrilogy.cli.output import print_json
-from gptrilogy.cli.plan_text import plan_lines
+from gptrilogy.cli.plan_text import mixture_lines, mixture_warnings, plan_lines
 from gptrilogy.config import merge, parse
+from gptrilogy.data.mixture import MixtureRow, mixture_table
 from gptrilogy.data.shards import PackedData, open_shards
+from gptrilogy.data.split import Split
 from gptrilogy.devices import describe, matmul_flops, memory_bytes, pick_device, pick_precision
 from gptrilogy.generation.config import Sampling
 from gptrilogy.generation.language_model import LanguageModel
@@ -23,7 +25,7 @@ from gptrilogy.scaling.plan import Plan, make_plan
 from gptrilogy.tokenizers import Tokenizer, load_tokenizer
 from gptrilogy.training.config import RunConfig
 from gptrilogy.training.picture import draw_loss
-from gptrilogy.training.preparation import prepare, survey
+from gptrilogy.training.preparation import prepare, survey_sets
 from gptrilogy.training.pretrain import pretrain
 from gptrilogy.training.progress import ConsoleReporter
 from gptrilogy.training.resolve import resolve
@@ -49,12 +51,13 @@ def prepare_run(requested: RunConfig, run: Run, reporter: ConsoleReporter, *, st
 
     Raises: DataError, ConfigError, TokenizerError, RunError.
     """
-    split = survey(requested.data, requested.seed, reporter.note)
+    split = survey_sets(requested.data, requested.seed, reporter.note)
     ceiling = measured_ceiling(requested)
     auto = requested.recipe == "auto"
     budget_s = requested.budget_s or DEFAULT_BUDGET_S
     if auto and split and "n_vocab" not in requested.model.model_fields_set:
-        n_vocab = vocabulary_size(budget_s, ceiling, split.text_bytes)
+        splits = [split] if isinstance(split, Split) else split.values()
+        n_vocab = vocabulary_size(budget_s, ceiling, sum(one.text_bytes for one in splits))
         asked = requested.model_dump(exclude_unset=True)
         requested = parse(RunConfig, merge(asked, {"model": {"n_vocab": n_vocab}}))
     tokenizer, data = prepare(requested, split, run, reporter.note, reporter.passing)
@@ -152,11 +155,20 @@ def plan_of(prepared: Prepared) -> Plan:
     )
 
 
+def mixture_of(prepared: Prepared) -> list[MixtureRow]:
+    """What the run takes of each set of its mixture; nothing where it trains on one text."""
+    train, sets = prepared.config.train, prepared.data.sets
+    if not sets:
+        return []
+    tokens = (train.max_steps or 0) * train.batch_size * prepared.config.model.n_ctx
+    return mixture_table({one.name: len(one.train) for one in sets}, {one.name: one.weight for one in sets}, tokens)
+
+
 def show_plan(prepared: Prepared, reporter: ConsoleReporter) -> None:
-    plan = plan_of(prepared)
-    for line in plan_lines(plan, prepared.config.model):
+    plan, mixture = plan_of(prepared), mixture_of(prepared)
+    for line in (*plan_lines(plan, prepared.config.model), *mixture_lines(mixture)):
         reporter.note(line)
-    for warning in plan.warnings:
+    for warning in (*plan.warnings, *mixture_warnings(mixture)):
         reporter.warn(warning)
 
 

@@ -25,7 +25,8 @@ def plan(
     A preset is planned from its paper's numbers and this machine's measured
     matrix ceiling. For your own text, the same decisions are taken as by `gpt
     pretrain`: a tokenizer is trained, the text packed in a temporary folder,
-    and real steps are timed.
+    and real steps are timed. Of a corpus with weights, a table says how much
+    of each set is read, and how many times.
 
         gpt plan gpt2-small
         gpt plan gpt3-175b --json
@@ -96,8 +97,9 @@ def _plan_sources(requested: RunConfig, *, json: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", requested.model_dump(mode="json", exclude_unset=True), describe())
         prepared = launch.prepare_run(requested, run, ConsoleReporter(), started_at=started_at)
-        made = launch.plan_of(prepared)
+        made, mixture = launch.plan_of(prepared), launch.mixture_of(prepared)
     if json:
-        print_json({**asdict(made), "config": prepared.config.model_dump(mode="json")})
+        rows = {"mixture": [asdict(row) for row in mixture]} if mixture else {}
+        print_json({**asdict(made), **rows, "config": prepared.config.model_dump(mode="json")})
     else:
-        print_plan(made, prepared.config)
+        print_plan(made, prepared.config, mixture)

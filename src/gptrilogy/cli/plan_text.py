@@ -1,10 +1,11 @@
 """A plan as lines and tables for people."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from gptrilogy.cli.output import count, print_note, print_table, size
+from gptrilogy.cli.output import count, print_note, print_table, print_text, size, table_lines
+from gptrilogy.data.mixture import MixtureRow, total_weight
 from gptrilogy.models.config import GPTConfig
-from gptrilogy.scaling.plan import Plan
+from gptrilogy.scaling.plan import OVERFITTING_EPOCHS, Plan
 from gptrilogy.training.config import RunConfig
 from gptrilogy.training.progress import duration
 
@@ -26,7 +27,30 @@ def plan_lines(plan: Plan, model: GPTConfig) -> Iterator[str]:
         )
 
 
-def print_plan(plan: Plan, config: RunConfig) -> None:
+def mixture_lines(rows: Sequence[MixtureRow]) -> Iterator[str]:
+    """The mixture of a run as a table like GPT-3's Table 2.2; nothing where it trains on one text."""
+    if not rows:
+        return
+    total = total_weight({row.set: row.weight for row in rows})
+    of_sum = "" if total == 1 else f", which add up to {total:g} and are divided by that"
+    cells = [(row.set, count(row.tokens), f"{row.weight:g}", f"{row.share:.1%}", f"{row.epochs:.2f}") for row in rows]
+    yield from table_lines(
+        f"mixture: windows of {len(rows)} sets by weights{of_sum}",
+        [("", "tokens", "weight", "of training", "times the set"), *cells],
+    )
+
+
+def mixture_warnings(rows: Sequence[MixtureRow]) -> Iterator[str]:
+    """Which sets are read so often that they begin to be learnt by heart."""
+    for row in rows:
+        if row.epochs > OVERFITTING_EPOCHS:
+            yield (
+                f"the set {row.set} is small for its weight: it will be read {row.epochs:.1f} times, and after about "
+                f"{OVERFITTING_EPOCHS} the model begins to learn it by heart; more of it or a smaller weight helps"
+            )
+
+
+def print_plan(plan: Plan, config: RunConfig, mixture: Sequence[MixtureRow] = ()) -> None:
     """The whole plan as tables on stdout; warnings on stderr."""
     model, train = config.model, config.train
     print_table(f"{config.recipe}: {plan.parameters:,} parameters", _parts(plan.parameters_by_part, lambda n: f"{n:,}"))
@@ -41,7 +65,11 @@ def print_plan(plan: Plan, config: RunConfig) -> None:
     what = f"memory of a step, {train.micro_batch_size or 1} sequences of {model.n_ctx} at a time"
     print_table(f"{what}: {size(plan.memory_bytes)}", _parts(plan.memory_by_part, size))
     print_table("run", _run_rows(plan))
-    for warning in plan.warnings:
+    if mixture:
+        print_text("")
+        for line in mixture_lines(mixture):
+            print_text(line)
+    for warning in (*plan.warnings, *mixture_warnings(mixture)):
         print_note(f"warning: {warning}")
 
 

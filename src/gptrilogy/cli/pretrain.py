@@ -36,12 +36,19 @@ def pretrain(
         gpt pretrain novels/ --out runs/small --recipe gpt2-small \\
             --max-steps 2000 --train.batch-size 8
 
+    Of a built corpus whose sets have weights, each set gets its share of the
+    training windows. The flag --data.weights gives other weights, or makes a
+    mixture of any sources, each of which is called by its file or folder:
+
+        gpt pretrain corpus/ --out runs/mixed
+        gpt pretrain web/ books/ --out runs/mixed --data.weights web=3,books=1
+
     Ctrl-C saves and stops; `gpt resume RUN` goes on exactly there.
 
     Parameters
     ----------
     sources
-        Text files, folders of text, JSONL files (all also as .gz), or a packed shard folder (RUN/data).
+        Text files, folders of text, JSONL files (all also as .gz), a built corpus, or a packed folder (RUN/data).
     out
         The run folder to make. Required but for --dry-run.
     budget

@@ -1,17 +1,42 @@
 """Windows of tokens: for training in an order that is a function of two integers, for validation each target once."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gptrilogy.data.interleaving import Interleaving
 from gptrilogy.data.permutation import U64, draw, permute
-from gptrilogy.data.tokens import Tokens
+from gptrilogy.data.shards import PackedData, PackedSet
+from gptrilogy.data.split import text_key
+from gptrilogy.data.tokens import Ids, Tokens
 from gptrilogy.errors import ConfigError, DataError
 
 ORDER, OFFSET = 0, 1  # what a number drawn for an epoch is used for
+
+
+class Windows(Protocol):
+    """Training windows in an order of their own, found by their number."""
+
+    def batch(self, first_sample: int, batch_size: int) -> Tensor:
+        """Samples first_sample, first_sample + 1, and so on.
+
+        Shapes: -> (B, n_ctx + 1), int64.
+        """
+        ...
+
+
+def training_windows(data: PackedData, *, n_ctx: int, seed: int) -> Windows:
+    """The windows to train on: of the one text, or of the sets of a mixture by their weights.
+
+    Raises: DataError if the text, or that of a set, is shorter than one window.
+    """
+    if data.sets:
+        return MixedLoader(data.sets, n_ctx=n_ctx, seed=seed)
+    return Loader(data.train, n_ctx=n_ctx, seed=seed)
 
 
 class Loader:
@@ -41,15 +66,23 @@ class Loader:
 
         Shapes: -> (B, n_ctx + 1), int64.
         """
-        starts = self.starts(first_sample, batch_size).tolist()
-        return torch.from_numpy(np.stack([self.tokens.window(start, self.n_ctx + 1) for start in starts]))
+        return torch.from_numpy(self.windows(_numbers(first_sample, batch_size)))
+
+    def windows(self, samples: U64) -> Ids:
+        """The samples of these numbers.
+
+        Shapes: (B,) -> (B, n_ctx + 1), int64.
+        """
+        return np.stack([self.tokens.window(start, self.n_ctx + 1) for start in self._starts(samples).tolist()])
 
     def starts(self, first_sample: int, batch_size: int) -> U64:
         """Where in the ring each sample's window begins.
 
         Shapes: -> (B,), uint64.
         """
-        samples = np.arange(first_sample, first_sample + batch_size, dtype=np.uint64)
+        return self._starts(_numbers(first_sample, batch_size))
+
+    def _starts(self, samples: U64) -> U64:
         epoch, index = np.divmod(samples, np.uint64(self.epoch_samples))
         offset = draw(self.seed, OFFSET, epoch) % np.uint64(len(self.tokens))
         place = permute(index, self.epoch_samples, draw(self.seed, ORDER, epoch))
@@ -58,6 +91,42 @@ class Loader:
     def epoch_of(self, sample: int) -> float:
         """How many times the text has been gone through before this sample."""
         return sample / self.epoch_samples
+
+
+class MixedLoader:
+    """Training windows of several sets, each in its share of every stretch of samples; no window holds two sets.
+
+    Sample s depends on the seed and s alone, so the place in all sets is one integer. Each set goes through its own
+    epochs, in an order that follows from its name and the seed: a small one begins anew while a large one goes on.
+
+    Source: GPT3 §2.2 and Table 2.2, sampling by weight; App. B, without replacement until an epoch boundary.
+    Raises: DataError naming a set whose text is shorter than one window.
+    """
+
+    def __init__(self, sets: Sequence[PackedSet], *, n_ctx: int, seed: int) -> None:
+        self._loaders = [_loader_of(one, n_ctx, seed) for one in sets]
+        self._interleaving = Interleaving([one.weight for one in sets], seed=seed)
+        self.n_ctx = n_ctx
+
+    def batch(self, first_sample: int, batch_size: int) -> Tensor:
+        """As of `Loader`."""
+        sets, numbers = self._interleaving.places(first_sample, batch_size)
+        windows = np.empty((batch_size, self.n_ctx + 1), np.int64)
+        for which in np.unique(sets).tolist():
+            rows = sets == which
+            windows[rows] = self._loaders[which].windows(numbers[rows])
+        return torch.from_numpy(windows)
+
+
+def _numbers(first: int, count: int) -> U64:
+    return np.arange(first, first + count, dtype=np.uint64)
+
+
+def _loader_of(one: PackedSet, n_ctx: int, seed: int) -> Loader:
+    try:
+        return Loader(one.train, n_ctx=n_ctx, seed=text_key(one.name.encode(), seed))
+    except DataError as error:
+        raise DataError(f"of the set {one.name}, {error}") from None
 
 
 def valid_windows(

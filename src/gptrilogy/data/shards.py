@@ -14,7 +14,22 @@ from numpy.typing import NDArray
 
 from gptrilogy.config import parse
 from gptrilogy.corpus.documents import Document
-from gptrilogy.data.index import INDEX, PARTS, PROGRESS, Index, Packing, Part, Shard, TokenizerCard, read_index, verify
+from gptrilogy.data.index import (
+    INDEX,
+    PARTS,
+    PROGRESS,
+    SETS,
+    Index,
+    Packing,
+    Part,
+    Shard,
+    TokenizerCard,
+    WeightedSet,
+    read_index,
+    read_sets,
+    verify,
+    write_sets,
+)
 from gptrilogy.data.pieces import Piece, batches
 from gptrilogy.data.split import Split
 from gptrilogy.data.tokens import Tokens
@@ -29,12 +44,23 @@ OnProgress: TypeAlias = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
+class PackedSet:
+    """A set of a mixture, opened."""
+
+    name: str
+    weight: float
+    train: Tokens
+    valid: Tokens
+
+
+@dataclass(frozen=True, slots=True)
 class PackedData:
-    """A packed folder, opened."""
+    """A packed folder, opened: all its text, and where it is a mixture the sets it is made of."""
 
     index: Index
     train: Tokens
     valid: Tokens
+    sets: tuple[PackedSet, ...] = ()
 
 
 @dataclass(slots=True)
@@ -97,14 +123,26 @@ def open_shards(folder: Path, *, fingerprint: str | None) -> PackedData:
             f"not with {fingerprint:.12}: pack its source again with this one, or use the one it was packed with"
         )
     verify(folder, index)
-    return PackedData(index, _open_part(folder, index, index.train), _open_part(folder, index, index.valid))
+    train, valid = (_open_part(folder, index, part) for part in (index.train, index.valid))
+    sets = tuple(_open_set(folder / SETS / one.name, one) for one in read_sets(folder))
+    return PackedData(index, train, valid, sets)
 
 
-def link_shards(source: Path, destination: Path) -> int:
+def link_shards(source: Path, destination: Path, *, sets: Sequence[WeightedSet] | None = None) -> int:
     """Give a packed folder a second name, file by file; return the bytes copied because the disk could not link.
+
+    Of a mixture, only the `sets` given, with their weights; one alone is no mixture any more.
 
     Raises: DataError if the source is not packed or not whole; RunError if the destination cannot be written.
     """
+    sets = read_sets(source) if sets is None else sets
+    if len(sets) == 1:
+        return link_shards(source / SETS / sets[0].name, destination)
+    if sets:
+        copied_bytes = sum(link_shards(source / SETS / one.name, destination / SETS / one.name) for one in sets)
+        with _writing(destination):
+            write_sets(destination, sets)
+        return copied_bytes
     index = read_index(source)
     verify(source, index, hashes=False)
     if destination.exists() and destination.samefile(source):
@@ -240,6 +278,12 @@ def _make_parts(folder: Path) -> None:
 
 def _with_text(documents: Iterable[Document]) -> Iterator[Document]:
     return (document for document in documents if document.text)
+
+
+def _open_set(folder: Path, one: WeightedSet) -> PackedSet:
+    index = read_index(folder)
+    train, valid = (_open_part(folder, index, part) for part in (index.train, index.valid))
+    return PackedSet(one.name, one.weight, train, valid)
 
 
 def _open_part(folder: Path, index: Index, part: Part) -> Tokens:

@@ -1,22 +1,44 @@
 """What a pretraining run is: model, tokenizer, data, optimisation. Needs no torch."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from gptrilogy.config import Config
 from gptrilogy.models.config import GPTConfig
 
 
+def _weights(given: Any) -> Any:
+    """A mixture as a flag says it, `web=0.6,books=0.4`; anything else is left to the field's type."""
+    if not isinstance(given, str):
+        return given
+    pairs = [pair.rpartition("=") for pair in given.split(",")]
+    if any(not name or not equals for name, equals, _ in pairs):
+        raise ValueError("weights must be pairs such as web=0.6,books=0.4")
+    weights = {name.strip(): weight.strip() for name, _, weight in pairs}
+    if len(weights) < len(pairs):
+        raise ValueError("weights must name each set once")
+    return weights
+
+
 class DataConfig(Config):
     """Which text, and how much of it is held out."""
 
-    sources: tuple[str, ...] = Field(default=(), description="files, folders, JSONL, or a packed shard folder")
+    sources: tuple[str, ...] = Field(
+        default=(), description="files, folders, JSONL, a built corpus, or a packed shard folder"
+    )
+    weights: Annotated[dict[str, Annotated[float, Field(ge=0)]], BeforeValidator(_weights)] = Field(
+        default={}, description="shares of the training windows, as web=0.6,books=0.4; none: a corpus's own"
+    )
     valid: tuple[str, ...] = Field(default=(), description="validation text of its own, instead of a held-out part")
     valid_fraction: float = Field(
         default=0.05, gt=0, le=0.5, description="share of the documents held out for validation"
     )
     text_field: str = Field(default="text", description="the field of a JSONL line that holds its text")
+
+    def check(self) -> None:
+        if self.weights and not any(self.weights.values()):
+            raise ValueError("all data.weights are 0: give at least one set a weight above it")
 
 
 class LoopConfig(Config):

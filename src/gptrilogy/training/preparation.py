@@ -1,26 +1,39 @@
 """From the sources a config names to a run folder with its tokenizer and packed shards."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
+from typing import TypeAlias
 
-from gptrilogy.corpus.documents import Document
-from gptrilogy.corpus.sources import read_documents
-from gptrilogy.data.index import INDEX
+from gptrilogy.corpus.sources import OnSkip, read_documents
+from gptrilogy.data.index import INDEX, SETS, WeightedSet, read_sets, write_sets
 from gptrilogy.data.shards import PackedData, link_shards, open_shards, pack
 from gptrilogy.data.split import Split, plan_split
 from gptrilogy.errors import ConfigError, DataError
 from gptrilogy.runs import Run
 from gptrilogy.tokenizers import Tokenizer, load_tokenizer, save_tokenizer, train_byte_bpe
 from gptrilogy.training.config import DataConfig, RunConfig
+from gptrilogy.training.text_sets import Note, TextSet, reweighted, text_sets
 
-Note = Callable[[str], None]
 TOKENIZER_FILE = "tokenizer.json"
+Splits: TypeAlias = Mapping[str, Split]  # of the sets of a mixture, in their order
 
 
 def survey(data: DataConfig, seed: int, note: Note) -> Split | None:
-    """Read all the text once: how much there is, and which of it is held out. None for a packed shard folder.
+    """Read all of one text once: how much there is, and which of it is held out. None for a packed shard folder.
 
-    Raises: DataError naming the file where text is missing or unreadable.
+    Raises: DataError naming the file where text is missing or unreadable; ConfigError where it is a mixture.
+    """
+    surveyed = survey_sets(data, seed, note)
+    if isinstance(surveyed, Mapping):
+        raise ConfigError(f"{', '.join(data.sources)} is a mixture of {', '.join(surveyed)}, where one text is needed")
+    return surveyed
+
+
+def survey_sets(data: DataConfig, seed: int, note: Note) -> Split | Splits | None:
+    """As `survey`, and for a mixture the same of every set.
+
+    Raises: DataError naming the file, or the set, where text is missing or unreadable; ConfigError.
     """
     if packed_source(data):
         return None
@@ -28,16 +41,23 @@ def survey(data: DataConfig, seed: int, note: Note) -> Split | None:
     def on_skip(path: Path, reason: str) -> None:
         note(f"skipped {path}: {reason}")
 
+    sets = text_sets(data, note)
+    splits = {one.name: _split(one, data, seed, on_skip) for one in sets}
+    return splits if len(sets) > 1 else splits[sets[0].name]
+
+
+def _split(one: TextSet, data: DataConfig, seed: int, on_skip: OnSkip) -> Split:
     valid = read_documents(data.valid, text_field=data.text_field, on_skip=on_skip) if data.valid else None
-    documents = read_documents(data.sources, text_field=data.text_field, on_skip=on_skip)
-    split = plan_split(documents, fraction=data.valid_fraction, seed=seed, valid=valid)
+    split = plan_split(one.read(on_skip), fraction=data.valid_fraction, seed=seed, valid=valid)
     if not split.text_bytes:
-        raise DataError(f"there is no text in {', '.join(data.sources)}; give files with some")
+        what = f"in the set {one.name}" if one.name else f"in {', '.join(data.sources)}"
+        remedy = ", or leave it out with a weight of 0" if one.name else ""
+        raise DataError(f"there is no text {what}; give files with some{remedy}")
     return split
 
 
 def prepare(
-    config: RunConfig, split: Split | None, run: Run, note: Note, progress: Note
+    config: RunConfig, split: Split | Splits | None, run: Run, note: Note, progress: Note
 ) -> tuple[Tokenizer, PackedData]:
     """Give the run its tokenizer and its shards, or go on where an interrupted call stopped.
 
@@ -46,16 +66,27 @@ def prepare(
     Raises: DataError; TokenizerError; RunError where the folder cannot be written.
     """
     if split is None:
-        return _take_over(Path(config.data.sources[0]), config, run)
-    tokenizer = _tokenizer(config, split, run, note)
+        return _take_over(Path(config.data.sources[0]), config, run, note)
+    sets = text_sets(config.data, _say_nothing)
+    splits = [split] if isinstance(split, Split) else [split[one.name] for one in sets]
+    parts = list(zip(sets, splits, strict=True))
+    tokenizer = _tokenizer(config, parts, run, note)
+    documents, text_bytes = sum(one.documents for one in splits), sum(one.text_bytes for one in splits)
     if not (run.data_folder / INDEX).exists():
-        note(f"packing {split.documents:,} documents, {split.text_bytes / 1e6:,.1f} MB, into {run.data_folder}")
+        note(f"packing {documents:,} documents, {text_bytes / 1e6:,.1f} MB, into {run.data_folder}")
+    before_documents, before_bytes = 0, 0
 
-    def on_progress(documents: int, text_bytes: int) -> None:
-        progress(f"packed {text_bytes / split.text_bytes:.0%}: {documents:,} of {split.documents:,} documents")
+    def on_progress(n_documents: int, n_bytes: int) -> None:
+        done = f"{before_documents + n_documents:,} of {documents:,} documents"
+        progress(f"packed {(before_bytes + n_bytes) / text_bytes:.0%}: {done}")
 
-    valid = _documents(config.data, config.data.valid)
-    pack(_documents(config.data), tokenizer, run.data_folder, split=split, valid=valid, on_progress=on_progress)
+    for one, its in parts:
+        folder = run.data_folder / SETS / one.name if len(parts) > 1 else run.data_folder
+        valid = read_documents(config.data.valid, text_field=config.data.text_field)
+        pack(one.read(None), tokenizer, folder, split=its, valid=valid, on_progress=on_progress)
+        before_documents, before_bytes = before_documents + its.documents, before_bytes + its.text_bytes
+    if len(parts) > 1:
+        write_sets(run.data_folder, [WeightedSet(name=one.name, weight=one.weight) for one in sets if one.weight])
     return tokenizer, open_shards(run.data_folder, fingerprint=tokenizer.fingerprint)
 
 
@@ -70,25 +101,28 @@ def packed_source(data: DataConfig) -> Path | None:
     return Path(packed[0]) if packed else None
 
 
-def _take_over(source: Path, config: RunConfig, run: Run) -> tuple[Tokenizer, PackedData]:
-    """Link another run's shards into this one, with the tokenizer that made them: the one beside them, if not named."""
+def _take_over(source: Path, config: RunConfig, run: Run, note: Note) -> tuple[Tokenizer, PackedData]:
+    """Link another run's shards into this one, with the tokenizer that made them: the one beside them, if not named.
+
+    A mixture is taken over by the weights that are asked for, with which nothing need be packed again.
+    """
     beside = config.tokenizer == "byte_bpe"
     tokenizer = load_tokenizer(source.parent / "tokenizer" if beside else config.tokenizer)
     open_shards(source, fingerprint=tokenizer.fingerprint)
+    sets = reweighted(read_sets(source), config.data.weights, note)
     save_tokenizer(tokenizer, run.tokenizer_folder)
-    link_shards(source, run.data_folder)
+    link_shards(source, run.data_folder, sets=sets)
     return tokenizer, open_shards(run.data_folder, fingerprint=tokenizer.fingerprint)
 
 
-def _tokenizer(config: RunConfig, split: Split, run: Run, note: Note) -> Tokenizer:
+def _tokenizer(config: RunConfig, parts: list[tuple[TextSet, Split]], run: Run, note: Note) -> Tokenizer:
     """The tokenizer the run already has, or the one its config asks for, saved with the run."""
     if (run.tokenizer_folder / TOKENIZER_FILE).exists():
         return load_tokenizer(run.tokenizer_folder)
     if config.tokenizer == "byte_bpe":
         wanted = config.model.n_vocab
         note(f"training a tokenizer of {wanted:,} tokens on the training text")
-        texts = (split.divide(document)[0] for document in _documents(config.data))
-        tokenizer = train_byte_bpe((text for text in texts if text), wanted)
+        tokenizer = train_byte_bpe(chain.from_iterable(_training_texts(*part) for part in parts), wanted)
         if tokenizer.n_vocab < wanted:
             note(f"the text has no more than {tokenizer.n_vocab:,} tokens to learn: the vocabulary is capped there")
     else:
@@ -97,5 +131,10 @@ def _tokenizer(config: RunConfig, split: Split, run: Run, note: Note) -> Tokeniz
     return tokenizer
 
 
-def _documents(data: DataConfig, sources: tuple[str, ...] | None = None) -> Iterator[Document]:
-    return read_documents(data.sources if sources is None else sources, text_field=data.text_field)
+def _training_texts(one: TextSet, split: Split) -> Iterator[str]:
+    texts = (split.divide(document)[0] for document in one.read(None))
+    return (text for text in texts if text)
+
+
+def _say_nothing(message: str) -> None:
+    del message

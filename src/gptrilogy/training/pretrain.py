@@ -1,11 +1,12 @@
 """Pretraining: next-token prediction on windows of text, by the loop of all training."""
 
+import math
 from collections.abc import Callable
 
 import torch
 
 from gptrilogy.checkpoints import Checkpoint
-from gptrilogy.data.loader import Loader
+from gptrilogy.data.loader import Windows, training_windows
 from gptrilogy.data.shards import PackedData
 from gptrilogy.devices import pick_device
 from gptrilogy.models.gpt import GPT
@@ -16,7 +17,7 @@ from gptrilogy.training.optimizer import build_optimizer
 from gptrilogy.training.schedule import learning_rate
 from gptrilogy.training.signals import StopRequest
 from gptrilogy.training.state import TrainState, fresh_state, load_model
-from gptrilogy.training.validation import validate
+from gptrilogy.training.validation import validate, validate_sets
 
 
 def pretrain(
@@ -58,22 +59,24 @@ def pretrain(
 class LanguageModelling:
     """The loss of each next token of a text, as a mean; how well text that was held out is predicted.
 
-    Source: GPT1 eq. 1.
+    Of a mixture, both are by the weights of its sets.
+
+    Source: GPT1 eq. 1; GPT3 §2.2 for the mixture.
     """
 
     def __init__(self, config: RunConfig, data: PackedData, device: torch.device) -> None:
         self.config = config
         self.train = config.train
         self._n_ctx = config.model.n_ctx
-        self._loader = Loader(data.train, n_ctx=self._n_ctx, seed=config.seed)
-        self._valid = data.valid
+        self._windows = training_windows(data, n_ctx=self._n_ctx, seed=config.seed)
+        self._data = data
         self._device = device
 
     def learning_rate(self, step: int) -> float:
         return learning_rate(self.train, step=step, tokens_per_step=self.train.batch_size * self._n_ctx)
 
     def gradients(self, state: TrainState[GPT], stop: StopRequest, on_progress: OnProgress) -> Row | None:
-        loss_nats = accumulate_gradients(state, self._loader, self.train, stop, on_progress)
+        loss_nats = accumulate_gradients(state, self._windows, self.train, stop, on_progress)
         return None if loss_nats is None else {"loss_nats": loss_nats}
 
     def progress(self, samples: int) -> Row:
@@ -82,16 +85,22 @@ class LanguageModelling:
     def validate(self, state: TrainState[GPT], stop: StopRequest, *, last: bool) -> Judgement | None:
         most = self.train.final_valid_windows if last else self.train.valid_windows
         with autocast(self.train, self._device):
-            found = validate(state.model, self._valid, stop, max_windows=most)
+            if self._data.sets:
+                found = validate_sets(state.model, self._data.sets, stop, max_windows=most)
+            else:
+                found = validate(state.model, self._data.valid, stop, max_windows=most)
         if found is None:
             return None
-        row = {"loss_nats": found.loss_nats, "bits_per_byte": found.bits_per_byte}
+        row: Row = {"loss_nats": found.loss_nats, "bits_per_byte": found.bits_per_byte}
+        if found.loss_by_set:
+            losses = found.loss_by_set.items()
+            row["valid_loss_by_set"] = {name: loss if math.isfinite(loss) else None for name, loss in losses}
         return Judgement(row, kept={"valid_loss_nats": found.loss_nats})
 
 
 def accumulate_gradients(
     state: TrainState[GPT],
-    loader: Loader,
+    windows: Windows,
     train: TrainConfig,
     stop: StopRequest,
     on_progress: OnProgress | None = None,
@@ -110,7 +119,7 @@ def accumulate_gradients(
         if stop:
             return None
         size = min(micro, train.batch_size - start)
-        ids = loader.batch(state.samples + start, size).to(device)  # (micro, T + 1)
+        ids = windows.batch(state.samples + start, size).to(device)  # (micro, T + 1)
         with autocast(train, device):
             loss = model.loss(ids) * (size / train.batch_size)
         loss.backward()

@@ -102,7 +102,11 @@ def _judgement(row: Row) -> str:
     if row["loss_nats"] is None:
         return "the held-out loss is not finite"
     if "bits_per_byte" in row:
-        return f"{row['bits_per_byte']:.4f} bits a byte on held-out text ({row['loss_nats']:.4f} nats a token)"
+        nats = f"{row['loss_nats']:.4f} nats a token"
+        if "valid_loss_by_set" in row:
+            losses = row["valid_loss_by_set"].items()
+            nats += ": " + ", ".join(f"{name} {'-' if loss is None else f'{loss:.4f}'}" for name, loss in losses)
+        return f"{row['bits_per_byte']:.4f} bits a byte on held-out text ({nats})"
     scores = [
         f"{name} {x:.4f}" for name, x in row.items() if isinstance(x, float) and not name.endswith(("_nats", "_s"))
     ]

@@ -2,7 +2,7 @@
 
 import math
 
-from gptrilogy.data.shards import PackedData
+from gptrilogy.data.shards import PackedData, PackedSet
 from gptrilogy.devices import memory_bytes, pick_device, pick_precision
 from gptrilogy.errors import ConfigError, DataError
 from gptrilogy.scaling.plan import memory_by_part
@@ -19,6 +19,8 @@ def resolve(config: RunConfig, data: PackedData) -> tuple[RunConfig, list[str]]:
     """
     if not len(data.valid):
         raise DataError("no text is left to validate on: give more text, or a file of its own with --valid")
+    for one in data.sets:
+        _check_set(one, config.model.n_ctx)
     notes: list[str] = []
     n_vocab = data.index.tokenizer.n_vocab
     model = config.model.replace(n_vocab=n_vocab)
@@ -42,7 +44,15 @@ def resolve(config: RunConfig, data: PackedData) -> tuple[RunConfig, list[str]]:
         "micro_batch_size": min(micro, train.batch_size),
         "decay_steps": train.decay_steps or (None if train.decay_tokens else steps),
     }
-    return config.replace(train=changes), notes
+    return config.replace(train=changes, data={"weights": {one.name: one.weight for one in data.sets}}), notes
+
+
+def _check_set(one: PackedSet, n_ctx: int) -> None:
+    if len(one.train) <= n_ctx or not len(one.valid):
+        raise DataError(
+            f"the set {one.name} has {len(one.train)} tokens to train on and {len(one.valid)} held out, and must have "
+            f"n_ctx + 1 = {n_ctx + 1} and 1: give it more text, leave it out with a weight of 0, or lower --model.n-ctx"
+        )
 
 
 def micro_batch_size(config: RunConfig) -> int:

@@ -1,14 +1,15 @@
 """Loss on held-out text, per token and per byte."""
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from gptrilogy.data.loader import valid_windows
-from gptrilogy.data.shards import Tokens
+from gptrilogy.data.mixture import shares_of
+from gptrilogy.data.shards import PackedSet, Tokens
 from gptrilogy.models.gpt import GPT
 from gptrilogy.training.signals import StopRequest
 
@@ -21,6 +22,7 @@ class Validation:
 
     loss_nats: float
     bits_per_byte: float
+    loss_by_set: Mapping[str, float] = field(default_factory=dict[str, float])  # nats a token, of a mixture
 
 
 @torch.no_grad()
@@ -49,6 +51,28 @@ def validate(
         return None
     loss_nats = total / count
     return Validation(loss_nats, loss_nats / math.log(2) * len(tokens) / tokens.text_bytes)
+
+
+def validate_sets(
+    model: GPT, sets: Sequence[PackedSet], stop: StopRequest | None = None, *, max_windows: int | None = None
+) -> Validation | None:
+    """Score the held-out text of every set of a mixture, as `validate` does one text.
+
+    The loss of the mixture is the mean of theirs by their shares of the training tokens, which is what training makes
+    smaller; its bits are held against the bytes that so mixed tokens have. `max_windows` are divided by the same
+    shares, one at least for each set.
+    """
+    shares = shares_of({one.name: one.weight for one in sets})
+    losses: dict[str, float] = {}
+    for one in sets:
+        windows = None if max_windows is None else max(1, round(shares[one.name] * max_windows))
+        judged = validate(model, one.valid, stop, max_windows=windows)
+        if judged is None:
+            return None
+        losses[one.name] = judged.loss_nats
+    loss_nats = sum(shares[name] * loss for name, loss in losses.items())
+    bytes_per_token = sum(shares[one.name] * one.valid.text_bytes / len(one.valid) for one in sets)
+    return Validation(loss_nats, loss_nats / math.log(2) / bytes_per_token, losses)
 
 
 def _batches(windows: Iterable[tuple[Tensor, int]], size: int) -> Iterator[tuple[Tensor, list[int]]]:
