@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptrilogy.evaluation.contamination.ngrams import (
+from gptrilogy.corpus.ngrams import (
     gram_hashes,
     gram_hashes_at,
     mix,

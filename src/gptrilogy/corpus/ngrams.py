@@ -26,7 +26,7 @@ _APOSTROPHES = "'\u2019"
 _KEPT = {code for code in range(128) if chr(code).isalnum()} | {ord("'")}
 _ASCII = bytes(ord(chr(code).lower()) if code in _KEPT else 32 for code in range(256))
 _QUOTES = re.compile(rb"'(?:(?<![^ ']')|(?![^ ']))")  # apostrophes with no word before them, or none after
-_N_CODES, _ASSIGNED = 0x110000, 0x40000  # no letter lies beyond the second number
+N_CODES, ASSIGNED = 0x110000, 0x40000  # no letter lies beyond the second number
 _VARIATIONS = {*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)}  # marks that choose a glyph, most often an emoji's
 
 _ROUND_BYTES = 8
@@ -63,11 +63,20 @@ def words_reference(text: str) -> list[str]:
     >>> words_reference("'Don't PANIC': 42")
     ["don't", 'panic', '42']
     """
-    spelled = [char.lower()[0] if _in_word(char) else " " for char in text]
+    spelled = [char.lower()[0] if in_word(char) else " " for char in text]
     for place in range(1, len(text) - 1):
-        if text[place] in _APOSTROPHES and _in_word(text[place - 1]) and _in_word(text[place + 1]):
+        if text[place] in _APOSTROPHES and in_word(text[place - 1]) and in_word(text[place + 1]):
             spelled[place] = "'"
     return "".join(spelled).split()
+
+
+def in_word(char: str) -> bool:
+    """Whether a character is a letter, a mark or a digit.
+
+    >>> [in_word(char) for char in "aé७'$ "]
+    [True, True, True, False, False, False]
+    """
+    return unicodedata.category(char)[0] in "LMN" and ord(char) not in _VARIATIONS
 
 
 def words_of(data: bytes) -> Words:
@@ -112,17 +121,13 @@ def gram_hashes_at(words: U64, places: Places, n: int) -> U64:
     return result
 
 
-def _in_word(char: str) -> bool:
-    return unicodedata.category(char)[0] in "LMN" and ord(char) not in _VARIATIONS
-
-
 @cache
 def _table() -> NDArray[np.uint32]:
     """What each code point becomes."""
-    table = np.full(_N_CODES, 32, dtype=np.uint32)
-    for code in range(_ASSIGNED):
+    table = np.full(N_CODES, 32, dtype=np.uint32)
+    for code in range(ASSIGNED):
         char = chr(code)
-        if _in_word(char):
+        if in_word(char):
             table[code] = ord(char.lower()[0])
     table[[ord(char) for char in _APOSTROPHES]] = ord("'")
     return table

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptrilogy.corpus.documents import Document
+from gptrilogy.corpus.ngrams import U64, Places, words_of
 from gptrilogy.errors import RunError
 from gptrilogy.evaluation.contamination import collisions as module
-from gptrilogy.evaluation.contamination import gram_index, ngrams
+from gptrilogy.evaluation.contamination import gram_index
 from gptrilogy.evaluation.contamination.collisions import Overlap, Scanner, search, search_reference
 from gptrilogy.evaluation.contamination.gram_index import GramIndex, build_index
-from gptrilogy.evaluation.contamination.ngrams import U64, words_of
 from gptrilogy.evaluation.contamination.text_pieces import Piece
 
 TEXTS = st.lists(st.sampled_from(["a", "b", "c", "é", "—"]), max_size=20).map(" ".join)
@@ -55,7 +55,7 @@ def test_equal_numbers_of_other_words_flag_nobody(monkeypatch: pytest.MonkeyPatc
     def alike(words: U64, *_: object) -> U64:
         return words[: max(0, len(words) - 2)] * words.dtype.type(0)
 
-    def alike_at(words: U64, places: ngrams.Places, n: int) -> U64:
+    def alike_at(words: U64, places: Places, n: int) -> U64:
         return words[places] * words.dtype.type(0)
 
     monkeypatch.setattr(gram_index, "gram_hashes", alike)

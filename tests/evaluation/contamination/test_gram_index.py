@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gptrilogy.corpus.ngrams import gram_hashes, normalise, words_of, words_reference
 from gptrilogy.evaluation.contamination.gram_index import GramIndex, build_index
-from gptrilogy.evaluation.contamination.ngrams import gram_hashes, normalise, words_of, words_reference
 
 TEXTS = st.lists(st.sampled_from("abcd")).map(" ".join)
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptrilogy.corpus.documents import Document
-from gptrilogy.evaluation.contamination.ngrams import words_reference
+from gptrilogy.corpus.ngrams import words_reference
 from gptrilogy.evaluation.contamination.text_pieces import batches, cut, join
 
 TEXTS = st.lists(st.sampled_from(["a", "bb", "é,", "--", "ccc ddd", "\n", "don't", "'", "d'e'f"])).map(" ".join)

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptrilogy.corpus.documents import Document
+from gptrilogy.corpus.ngrams import U64, gram_hashes, mix, words_of, words_reference
 from gptrilogy.data.permutation import draw
 from gptrilogy.errors import ConfigError
-from gptrilogy.evaluation.contamination.ngrams import U64, gram_hashes, mix, words_of, words_reference
 from gptrilogy.evaluation.contamination.text_pieces import batches, join
 
 GRAM_WORDS = 8

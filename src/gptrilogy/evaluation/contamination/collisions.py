@@ -16,9 +16,9 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from gptrilogy.corpus.documents import Document
+from gptrilogy.corpus.ngrams import Places, words_reference
 from gptrilogy.errors import RunError
 from gptrilogy.evaluation.contamination.gram_index import GramIndex, Table
-from gptrilogy.evaluation.contamination.ngrams import Places, words_reference
 from gptrilogy.evaluation.contamination.text_pieces import Batch, Piece, batches, join
 
 _ALONE_BATCHES = 32  # a corpus no larger is searched before a process could start

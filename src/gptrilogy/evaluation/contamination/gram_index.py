@@ -13,35 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gptrilogy.evaluation.contamination.ngrams import U64, Places, gram_hashes, gram_hashes_at, normalise, words_of
+from gptrilogy.corpus.bit_filter import BitFilter
+from gptrilogy.corpus.ngrams import U64, Places, gram_hashes, gram_hashes_at, normalise, words_of
 
 SHARED_WORDS = 8
-_BITS_PER_GRAM = 32
 _RUN_BYTES = 1 << 22  # of examples whose words are numbered at once
-
-
-@dataclass(frozen=True, slots=True)
-class BitFilter:
-    """One bit for each value of a number's first bits: set where a gram of the index begins so."""
-
-    bits: NDArray[np.uint8]
-
-    @classmethod
-    def of(cls, hashes: U64) -> "BitFilter":
-        n_bits = 1 << max(6, (_BITS_PER_GRAM * len(hashes)).bit_length())
-        made = cls(np.zeros(n_bits >> 3, np.uint8))
-        place = made._place(hashes)
-        np.bitwise_or.at(made.bits, place >> 3, np.left_shift(1, place & 7).astype(np.uint8))
-        return made
-
-    def passing(self, hashes: U64) -> Places:
-        """The places of numbers that may be in the index."""
-        place = self._place(hashes)
-        bits = (self.bits[place >> 3] >> (place & 7).astype(np.uint8)) & np.uint8(1)
-        return np.flatnonzero(bits.view(np.bool_))
-
-    def _place(self, hashes: U64) -> Places:
-        return (hashes >> np.uint64(64 - (8 * len(self.bits) - 1).bit_length())).view(np.int64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,10 @@ from typing import NamedTuple, TypeAlias, cast
 import numpy as np
 
 from gptrilogy.corpus.documents import Document
+from gptrilogy.corpus.ngrams import normalise, words_of
 from gptrilogy.errors import DataError
 from gptrilogy.evaluation.contamination.collisions import OnProgress, Overlap, Search, search
 from gptrilogy.evaluation.contamination.gram_index import build_index
-from gptrilogy.evaluation.contamination.ngrams import normalise, words_of
 from gptrilogy.evaluation.data import items_of, read_split
 from gptrilogy.evaluation.reading import json_lines
 from gptrilogy.evaluation.task import Record, Task

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptrilogy.corpus.documents import Document
-from gptrilogy.evaluation.contamination.ngrams import Places, Words, normalise, words_of
+from gptrilogy.corpus.ngrams import Places, Words, normalise, words_of
 
 PIECE_CHARS = 1 << 18
 BATCH_CHARS = 1 << 19  # what numpy takes at once: enough to repay its calls, few enough for a core's cache
