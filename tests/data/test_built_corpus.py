@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from gptrilogy.data.built_corpus import built_documents, is_built_corpus, read_corpus
+from gptrilogy.data.built_corpus import built_documents, is_built_corpus, read_corpus, read_texts
 from gptrilogy.errors import DataError
 from gptrilogy.files import sha256_file
 from written_corpus import write_corpus
@@ -110,3 +110,9 @@ def test_columns_of_another_kind_are_refused(tmp_path: Path) -> None:
         rewrite(corpus, "sets.0.files.0.sha256", sha256_file(path))
         with pytest.raises(DataError, match="where there should be text"):
             read_all(corpus)
+
+
+def test_plain_sources_and_corpora_are_read_one_after_the_other(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "more.txt").write_text("And more.", encoding="utf-8")
+    texts = [document.text for document in read_texts([tmp_path / "more.txt", corpus])]
+    assert texts == ["And more.", *WEB, *BOOKS]

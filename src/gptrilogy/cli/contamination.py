@@ -50,7 +50,7 @@ def contamination(
     Parameters
     ----------
     corpus
-        Text files, folders of text, JSONL files, all also as .gz; folders of packed tokens; runs.
+        Text files, folders of text, JSONL files, all also as .gz; built corpora; folders of packed tokens; runs.
     tasks
         Names or patterns with commas between, as of `gpt evaluate`.
     data

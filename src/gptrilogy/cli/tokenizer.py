@@ -26,7 +26,7 @@ def train(
     Parameters
     ----------
     sources
-        Text files, folders of text, JSONL files, all also as .gz.
+        Text files, folders of text, JSONL files, all also as .gz; built corpora.
     vocab_size
         Tokens in all: 256 bytes, the merges, and <|endoftext|>; for gpt1, <unk>, each character in two forms, the
         merges, and the line break.
@@ -42,7 +42,7 @@ def train(
 
     """
     from gptrilogy.cli.output import print_note, print_text
-    from gptrilogy.corpus.sources import read_documents
+    from gptrilogy.data.built_corpus import read_texts
     from gptrilogy.errors import ConfigError, RunError
     from gptrilogy.tokenizers import save_tokenizer, train_byte_bpe, train_gpt1_bpe
 
@@ -50,7 +50,7 @@ def train(
         raise ConfigError("name at least one source of text, for example: gpt tokenizer train novels/ ...")
     if (out / "tokenizer.json").exists() and not force:
         raise RunError(f"{out} already holds a tokenizer: --force replaces it, another --out leaves it alone")
-    documents = read_documents(
+    documents = read_texts(
         sources, text_field=text_field, on_skip=lambda path, why: print_note(f"skipped {path}: {why}")
     )
     learn = train_byte_bpe if kind == "byte_bpe" else train_gpt1_bpe

@@ -40,7 +40,7 @@ def report(
     Parameters
     ----------
     corpus
-        Text files, folders of text, JSONL files, all also as .gz.
+        Text files, folders of text, JSONL files, all also as .gz; built corpora.
     tokenizer
         A folder with a tokenizer, a run's folder, or a name such as gpt2; give it several times to compare.
     limit_bytes
@@ -52,7 +52,7 @@ def report(
 
     """
     from gptrilogy.cli.output import print_json, print_note, size
-    from gptrilogy.corpus.sources import read_documents
+    from gptrilogy.data.built_corpus import read_texts
     from gptrilogy.errors import ConfigError
     from gptrilogy.tokenizers import load_tokenizer
     from gptrilogy.tokenizers.report import measure
@@ -64,7 +64,7 @@ def report(
     if limit_bytes is not None and limit_bytes < 1:
         raise ConfigError(f"--limit-bytes must be at least 1, got {limit_bytes}")
     loaded = [load_tokenizer(Path(name)) for name in tokenizer]
-    documents = read_documents(
+    documents = read_texts(
         corpus, text_field=text_field, on_skip=lambda path, why: print_note(f"skipped {_printable(str(path))}: {why}")
     )
     console, started_at = ConsoleReporter(), time.monotonic()

@@ -1,6 +1,7 @@
 """A corpus as `gpt corpus build` leaves it: its record, and its documents, read a row group at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, cast
@@ -9,6 +10,7 @@ from pydantic import ConfigDict, Field
 
 from gptrilogy.config import Config, parse
 from gptrilogy.corpus.documents import Document
+from gptrilogy.corpus.sources import OnSkip, read_documents
 from gptrilogy.data.index import NAME, Count
 from gptrilogy.errors import ConfigError, DataError
 from gptrilogy.extras import needs
@@ -77,6 +79,22 @@ def read_corpus(folder: Path) -> BuiltCorpus:
         raise DataError(f"{path} is damaged ({error}): {REMEDY}") from None
 
 
+def read_texts(
+    sources: Sequence[str | Path], *, text_field: str = "text", on_skip: OnSkip | None = None
+) -> Iterator[Document]:
+    """The documents of sources in the order given, as `read_documents` reads them, and of built corpora, set by set.
+
+    Raises: DataError, at once for a source that is not there, while reading for what is damaged.
+    """
+    plain = partial(read_documents, text_field=text_field, on_skip=on_skip)
+    read = [_all_documents(Path(source)) if is_built_corpus(Path(source)) else plain([source]) for source in sources]
+    return chain.from_iterable(read)
+
+
+def _all_documents(folder: Path) -> Iterator[Document]:
+    return chain.from_iterable(built_documents(folder, one) for one in read_corpus(folder).sets)
+
+
 def built_documents(folder: Path, one: BuiltSet) -> Iterator[Document]:
     """The documents of a set in order; the hash of each file is compared with its record before it is read.
 
@@ -86,7 +104,7 @@ def built_documents(folder: Path, one: BuiltSet) -> Iterator[Document]:
 
 
 def _read_file(path: Path, file: BuiltFile, source: str) -> Iterator[Document]:
-    with needs("corpus", purpose=f"reading {path}"):
+    with needs("parquet", purpose=f"reading {path}"):
         import pyarrow as pa
         from pyarrow import parquet
     unsound, open_parquet = cast("type[Exception]", pa.ArrowException), cast("Any", parquet.ParquetFile)

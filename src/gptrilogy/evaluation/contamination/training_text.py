@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from gptrilogy.corpus.documents import Document
-from gptrilogy.corpus.sources import OnSkip, read_documents
+from gptrilogy.corpus.sources import OnSkip
+from gptrilogy.data.built_corpus import read_texts
 from gptrilogy.data.index import INDEX
 from gptrilogy.data.shards import open_shards
 from gptrilogy.errors import DataError, GPTrilogyError
@@ -20,11 +21,13 @@ _WINDOW_TOKENS = 1 << 20
 def read_training_text(
     sources: Sequence[str], *, text_field: str = "text", tokenizer: Path | None = None, on_skip: OnSkip | None = None
 ) -> Iterator[Document]:
-    """The documents of sources, packed folders and runs, in the order given; of the packed, what is trained on.
+    """The documents of sources, built corpora, packed folders and runs, in the order given.
+
+    Of the packed they are what is trained on.
 
     A packed folder's tokenizer is the one of the run it belongs to, or `tokenizer`.
 
-    Raises: DataError, at once for a source that is not there or cannot be decoded, later as `read_documents`.
+    Raises: DataError, at once for a source that is not there or cannot be decoded, later as `read_texts`.
     """
     return chain.from_iterable([_documents(source, text_field, tokenizer, on_skip) for source in sources])
 
@@ -46,7 +49,7 @@ def _documents(source: str, text_field: str, tokenizer: Path | None, on_skip: On
     for folder in (Path(source), Path(source) / "data"):
         if (folder / INDEX).is_file():
             return packed_documents(folder, _tokenizer(folder, tokenizer))
-    return read_documents([source], text_field=text_field, on_skip=on_skip)
+    return read_texts([source], text_field=text_field, on_skip=on_skip)
 
 
 def _tokenizer(folder: Path, given: Path | None) -> Tokenizer:
