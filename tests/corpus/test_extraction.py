@@ -78,6 +78,7 @@ def test_any_bytes_are_decoded_to_text_without_half_characters(content: bytes, c
 def test_clean_text_has_no_control_characters_and_stays_as_it_is(text: str) -> None:
     cleaned = clean(text)
     assert {unicodedata.category(c) for c in cleaned if c not in "\t\n"}.isdisjoint({"Cc", "Cs"})
+    assert "\u2028" not in cleaned
     assert clean(cleaned) == cleaned
 
 

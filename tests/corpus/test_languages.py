@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptrilogy.config import parse
-from gptrilogy.corpus.documents import Document
 from gptrilogy.corpus.languages import Language, LanguageConfig, identify, wrong_language
 from gptrilogy.errors import ConfigError
 
@@ -53,24 +52,24 @@ def test_the_confidence_is_the_share_of_the_text_in_that_language() -> None:
 
 
 def test_only_kept_languages_stay() -> None:
-    kept = [code for code in ARTICLES if wrong_language(_document(ARTICLES[code]), LanguageConfig()) is None]
+    kept = [code for code in ARTICLES if wrong_language(identify(ARTICLES[code]), LanguageConfig()) is None]
     assert kept == ["en"]
     config = LanguageConfig(keep=("de", "ru"))
-    assert [code for code in ARTICLES if wrong_language(_document(ARTICLES[code]), config) is None] == ["de", "ru"]
+    assert [code for code in ARTICLES if wrong_language(identify(ARTICLES[code]), config) is None] == ["de", "ru"]
 
 
 def test_a_text_in_several_languages_is_dropped_for_that() -> None:
     english, french, german = (f"{ARTICLES[code]} " * 20 for code in ("en", "fr", "de"))
-    document = _document(english[:4000] + french[:3000] + german[:3000])
-    reason = wrong_language(document, LanguageConfig(threshold=0.5))
+    language = identify(english[:4000] + french[:3000] + german[:3000])
+    reason = wrong_language(language, LanguageConfig(threshold=0.5))
     assert reason == ("mixed languages", "40% of the text in en, at least 50%")
-    assert wrong_language(document, LanguageConfig(threshold=0.4)) is None
+    assert wrong_language(language, LanguageConfig(threshold=0.4)) is None
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "1234 5678 " * 30, "?!... --- ***"])
 def test_what_is_no_language_is_unknown(text: str) -> None:
     assert identify(text).code == "unknown"
-    assert wrong_language(_document(text), LanguageConfig())
+    assert wrong_language(identify(text), LanguageConfig())
 
 
 def test_a_letter_with_its_accent_apart_counts_as_one() -> None:
@@ -95,7 +94,3 @@ def test_a_config_keeps_at_least_one_language() -> None:
         parse(LanguageConfig, {"keep": []})
     with pytest.raises(ConfigError, match=r"threshold: .* got 2"):
         parse(LanguageConfig, {"threshold": 2})
-
-
-def _document(text: str) -> Document:
-    return Document(text, id="a:0", source="crawl")
