@@ -24,7 +24,7 @@ class ClassifierConfig(Config):
     n_features: Annotated[int, Field(ge=1, le=1 << 24)] = N_FEATURES  # a power of two; Spark's default
     inverse_regularisation: Annotated[float, Field(gt=0)] = 1.0  # scikit-learn's C; ours
     max_iterations: Annotated[int, Field(ge=1)] = 100  # of L-BFGS; Spark's default
-    max_documents: Annotated[int, Field(ge=MIN_DOCUMENTS)] = 50_000  # of each class, drawn by id; ours
+    max_documents: Annotated[int, Field(ge=MIN_DOCUMENTS)] = 20_000  # of each class, drawn by id; ours
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0  # of that draw and of what is held out; ours
 
     def check(self) -> None:
