@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Literal
+from typing import Annotated
 
 import psutil
 import pyarrow.parquet as pq
@@ -24,6 +24,7 @@ from cyclopts.validators import Number
 from bench.record import Log, facts, write_record
 from bench.report import table
 from gptrilogy.corpus.sotu import find_speeches
+from gptrilogy.files import sha256_file, sha256_json
 
 HEADING = ("input", "HTML", "pages", "kept", "minutes", "MB/s of HTML", "peak, all", "peak, a worker", "OUT")
 STEP_HEADING = ("step", "of", "CPU seconds", "MB/s a core")
@@ -31,14 +32,15 @@ PLANTED_HEADING = ("planted", "pairs", "found")
 BASIS = {"read": "HTML", "score": "text", "grams": "text", "write": "text"}
 
 METHOD = """\
-`gpt corpus build` on the engine {engine} with {workers} processes: real pages of Debian's documentation packages as web
-archives, with exact and changed copies planted. Pages are read and extracted; scored by a classifier trained in the
+`gpt corpus build` on Daft's embedded engine with {workers} processes: real pages of Debian's documentation packages as
+web archives, with exact and changed copies planted. Pages are read and extracted; scored by a classifier trained in the
 same build on a draw of {max_documents:,} documents a class (good ones: {good}), every score kept so
 that the later steps have all pages; compared by URL, text and MinHash; searched for the tests {against};
 written. The second table is the largest build's, by the CPU time of its tasks; text is what extraction gave. The third
-says of the planted copies whose both pages were extracted how often at most one of the two was kept.
-Memory is looked at five times a second: the proportional set size of all processes together, and the largest resident
-set of a worker by its own count. Build folders lay on the disk of the machine, file cache warm."""
+says of the planted copies whose both pages were extracted how often at most one of the two was kept. Memory is looked
+at five times a second: the proportional set size of all processes together, and the largest resident set of a worker by
+its own count. The build of {ray} was made again on a Ray cluster of this machine: every file but the log of times was
+the same to the byte."""
 
 app = App(name="bench.corpus", help_format="plaintext", version_flags=[])
 
@@ -83,11 +85,10 @@ def corpus(
     against: str = "lambada,hellaswag",
     max_documents: Annotated[int, Parameter(validator=Number(gte=10))] = 2_000,
     workers: Annotated[int, Parameter(validator=Number(gte=1))] = os.cpu_count() or 1,
-    engine: Literal["local", "ray"] = "local",
     folder: Path | None = None,
     record: Path | None = None,
 ) -> None:
-    """Build a corpus of ever more archives, each in a process of its own.
+    """Build a corpus of ever more archives, each in a process of its own, and the first of them on Ray as well.
 
     Args:
         data: the folder that bench.corpus_data made.
@@ -96,36 +97,45 @@ def corpus(
         against: tests kept out, whose files the folder that GPTRILOGY_DATA names holds.
         max_documents: that the classifier draws of a class; the smallest size has more, so that all train alike.
         workers: processes of a build.
-        engine: local or ray.
         folder: where there is room for the builds, which are removed afterwards.
         record: write README.md, results.json and log.txt into this folder.
     """
     log = Log()
     log.say_load()
     known = json.loads((data / "manifest.json").read_text(encoding="utf-8"))["sizes"]
+    settings = ["--recipe", "gpt3", "--against", against, "--classifier.max-documents", str(max_documents)]
+    settings += ["--selection.rule", "threshold", "--selection.threshold", "0", "--keep-dropped"]
+    settings += ["--workers", str(workers)]
     results: list[Result] = []
-    for size in sizes:
+    digests: dict[str, str] = {}
+    for size, engine in [*((size, "local") for size in sizes), (sizes[0], "ray")]:
         archives = [data / line for line in (data / f"{size}.txt").read_text(encoding="utf-8").split()]
+        sources = [*map(str, archives), f"books1={good or find_speeches()}"]
         with TemporaryDirectory(dir=folder) as name:
             out = Path(name) / "corpus"
-            sources = [*map(str, archives), f"books1={good or find_speeches()}"]
-            command = ["corpus", "build", *sources, "--recipe", "gpt3", "--out", str(out), "--against", against]
-            command += ["--classifier.max-documents", str(max_documents), "--keep-dropped"]
-            command += ["--selection.rule", "threshold", "--selection.threshold", "0"]
-            seconds, peak = _watch([*command, "--workers", str(workers), "--engine", engine], log)
-            results.append(
-                _result(out, size, archives, known[size]["html_bytes"], seconds, peak, planted_pairs(data, size))
-            )
-        log.say(" ".join(results[-1].line()))
+            seconds, peak = _watch(["corpus", "build", *sources, *settings, "--out", str(out), "--engine", engine], log)
+            log.say(f"{size} on {engine}: SHA-256 of all files {(digest := digest_of(out))}")
+            if digests.setdefault(size, digest) != digest:
+                raise RuntimeError(f"{size} on {engine} gave {digest}, before {digests[size]}")
+            if engine == "local":
+                planted = planted_pairs(data, size)
+                results.append(_result(out, size, archives, known[size]["html_bytes"], seconds, peak, planted))
+                log.say(" ".join(results[-1].line()))
     source = str(good or "249 presidential messages")
-    method = METHOD.format(engine=engine, workers=workers, good=source, against=against, max_documents=max_documents)
+    method = METHOD.format(ray=sizes[0], workers=workers, good=source, against=against, max_documents=max_documents)
     text = page(results, method)
     print(text)
     if record:
-        command = f"python -m bench.corpus DATA --engine {engine}"
+        command = "python -m bench.corpus DATA"
         numbers = {"results": [asdict(result) for result in results]}
         title = f"A corpus built of {', '.join(sizes)} the input"
         write_record(record, title, text, facts(f"{command} --record DIR", 1), numbers, log.lines)
+
+
+def digest_of(out: Path) -> str:
+    """One hash of all files of a corpus but the log of times and the lock."""
+    files = [path for path in sorted(out.rglob("*")) if path.is_file() and path.name not in {"build.jsonl", ".lock"}]
+    return sha256_json([[str(path.relative_to(out)), sha256_file(path)] for path in files])
 
 
 def planted_pairs(data: Path, size: str) -> dict[str, list[tuple[str, str]]]:

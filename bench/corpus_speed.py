@@ -39,8 +39,8 @@ a process of its own, all of them in turn, n = {n} times; speeds are of the medi
 rated by the HTML they read, uncompressed; a search for copies by the text it reads, which is resiliparse's for all,
 {text:.1f} MB in {texts:,} documents. Writing what comes out is included, importing libraries is not; ours-minhash is a
 whole build, which verifies each pair by its exact overlap. CPU time is of the process and its children. Memory is the
-peak of the process plus that of the largest child. Of pairs both of whose texts went in, those count as found of which
-a text was dropped."""
+peak of the process plus that of the largest child, no less than the launching process had. Of pairs both of whose texts
+went in, those count as found of which a text was dropped."""
 
 app = App(name="bench.corpus_speed", help_format="plaintext", version_flags=[])
 

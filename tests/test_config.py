@@ -165,3 +165,20 @@ def test_a_rule_over_several_fields_waits_until_all_of_them_are_there() -> None:
 def test_a_field_alone_is_checked_even_in_part() -> None:
     with in_part(), pytest.raises(ConfigError, match="low: "):
         parse(Span, {"low": "deep"})
+
+
+class Inner(Config):
+    weight: float = 1.0
+
+
+class Outer(Config):
+    by_name: dict[str, Inner] = {}  # noqa: RUF012 - pydantic copies it
+    perhaps: Inner | None = None
+
+
+@pytest.mark.parametrize("values", [{"by_name": {"web": {"wieght": 2}}}, {"perhaps": {"wieght": 2}}])
+def test_an_unknown_field_of_a_config_in_a_mapping_or_an_optional_one_is_named_with_the_nearest(
+    values: dict[str, object],
+) -> None:
+    with pytest.raises(ConfigError, match=r"unknown field .*\.wieght: did you mean weight\?"):
+        parse(Outer, values)

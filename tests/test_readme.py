@@ -17,6 +17,7 @@ from gptrilogy.models import GPT, GPTConfig
 from gptrilogy.tokenizers import train_byte_bpe
 from tf_bundle_writer import contents, write_bundle
 from tiny_run import write_run
+from web_archive import Crawl, passages
 
 README = Path(__file__).parents[1] / "README.md"
 NETWORK = "(needs a network)"
@@ -99,3 +100,38 @@ def test_what_it_can_do_without_training_runs_as_written(home: Path, shared_data
     assert "Fill in blank" in said["gpt papers explain"]
     assert "gpt3-winograd-zeroshot" in said["gpt papers check"]
     assert "LAMBADA" in said["gpt contamination novels/"]
+
+
+@pytest.fixture
+def crawl(home: Path, shared_data: Callable[[str], Path]) -> Path:
+    """The same reader's crawl: pages of Common Crawl and of sites with messages in them, some of which were posted."""
+    texts = passages(90, seed=5)
+    for number, text in enumerate(texts[:30]):
+        (home / "novels" / f"{number}.txt").write_text(text)
+    pages = Crawl()
+    for number, text in enumerate(texts[30:]):
+        pages.add(f"https://site{number}.example/", text)
+    pages.write(home / "crawl", 1)
+    (home / "crawl" / "sample.warc.gz").symlink_to(shared_data("web/resiliparse/warcfile.warc.gz"))
+    posts = [{"url": f"http://www.site{number}.example", "votes": number % 6} for number in range(40)]
+    (home / "posts.jsonl").write_text("".join(json.dumps(post) + "\n" for post in posts))
+    (home / "data").symlink_to(shared_data("eval"))
+    return home
+
+
+@pytest.mark.slow
+def test_clean_text_out_of_raw_web_pages_runs_as_written(crawl: Path) -> None:
+    said = run_section("Clean text out of raw web pages", crawl)
+    assert "decontaminate" in said["gpt corpus build"]  # of the second one
+    assert said["gpt corpus card"].splitlines()[:2] == ["web/card.html", "web/card.md"]
+    assert "in = kept + dropped holds at all" in (crawl / "web" / "card.md").read_text()
+    (webtext,) = json.loads((crawl / "web" / "corpus.json").read_text())["sets"]
+    assert webtext["documents"] == 19  # of 40 that were posted, those with three votes or more
+    assert (crawl / "web" / "links" / "urls.txt").read_text().splitlines()[0] == "http://www.site3.example/"
+    mixed = json.loads((crawl / "mix" / "corpus.json").read_text())
+    assert [(entry["name"], entry["weight"]) for entry in mixed["sets"]] == [
+        ("common_crawl", 0.6),
+        ("webtext2", 0.22),
+        ("books1", 0.08),
+    ]
+    assert (crawl / "runs" / "mix" / "loss.png").is_file()

@@ -6,7 +6,8 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Self, TypeAlias, TypeVar, cast
+from types import NoneType
+from typing import Any, Self, TypeAlias, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -118,7 +119,8 @@ def explain(kind: type[Config], error: ValidationError) -> str:
 def _explain(kind: type[Config], detail: ErrorDetails) -> str:
     field = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
-        return f"unknown field {field}: {suggest(str(detail['loc'][-1]), _fields_beside(kind, detail['loc']))}"
+        known = _fields_beside(kind, detail["loc"])
+        return f"unknown field {field}: " + (suggest(str(detail["loc"][-1]), known) if known else "look at --help")
     reason = detail["msg"].removeprefix("Value error, ")
     if not field or (detail["type"] == "value_error" and isinstance(detail["input"], Mapping)):
         return reason  # a rule over several fields names them itself
@@ -128,11 +130,21 @@ def _explain(kind: type[Config], detail: ErrorDetails) -> str:
 
 
 def _fields_beside(kind: type[Config], location: tuple[int | str, ...]) -> list[str]:
-    """Names of the fields at the level where an unknown one was found."""
-    here: type[BaseModel] = kind
+    """Names of the fields at the level where an unknown one was found; none where the level cannot be told."""
+    here: Any = kind
     for part in location[:-1]:
-        annotation = here.model_fields[str(part)].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            break
-        here = annotation
-    return list(here.model_fields)
+        here = _inside(here, str(part))
+    return list(here.model_fields) if _is_model(here) else []
+
+
+def _inside(kind: Any, part: str) -> Any:
+    """The kind of a config's field, or of a mapping's values; of one that may be None, what it is else."""
+    if not _is_model(kind):
+        return (get_args(kind) or (None,))[-1]
+    annotation = kind.model_fields[part].annotation if part in kind.model_fields else None
+    options = [option for option in get_args(annotation) if option is not NoneType]
+    return options[0] if len(options) == 1 and NoneType in get_args(annotation) else annotation
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

@@ -36,11 +36,12 @@ def text_sets(data: DataConfig, note: Note) -> list[TextSet]:
 
     A built corpus gives its sets with the weights of its recipe; where `data.weights` are given they replace these, and
     then a source that is no corpus is a set too, of its own file's or folder's name. A set without a weight, or of
-    weight 0, is left out where others have one, which is noted; so are weights that do not add up to 1.
+    weight 0, is left out where others have one, which is noted; so are weights that do not add up to 1, and sets of
+    which the corpus kept nothing.
 
     Raises: ConfigError where weights and sets do not fit together; DataError for a damaged corpus.
     """
-    found = list(chain.from_iterable(_sets_of(source, data) for source in data.sources))
+    found = list(chain.from_iterable(_sets_of(source, data, note) for source in data.sources))
     if not data.weights and len(data.sources) > 1 and any(one.weight for one in found):
         raise ConfigError(
             f"{', '.join(data.sources)}: a corpus with weights is the only source, unless --data.weights has those of "
@@ -63,10 +64,13 @@ def reweighted(sets: Sequence[WeightedSet], weights: Mapping[str, float], note: 
     return _chosen([one.name for one in sets], {one.name: one.weight for one in sets}, weights, note)
 
 
-def _sets_of(source: str, data: DataConfig) -> Iterator[TextSet]:
+def _sets_of(source: str, data: DataConfig, note: Note) -> Iterator[TextSet]:
     path = Path(source)
     if is_built_corpus(path):
         for one in read_corpus(path).sets:
+            if not one.documents:
+                note(f"the set {one.name} of {path} has no documents and is left out")
+                continue
             yield TextSet(one.name, one.weight, partial(_read_built, path, one))
     else:
         yield TextSet(_name_of(path), None, partial(_read_plain, source, data.text_field))
