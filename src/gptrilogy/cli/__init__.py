@@ -36,6 +36,7 @@ model that talks.
 Start here:
 
     gpt demo                                   watch a model learn to speak
+    gpt corpus build pages/ --recipe ...       clean text out of raw web pages
     gpt pretrain novels/ --out runs/novels     train on your own text, 10 min
     gpt generate runs/novels --prompt "It"     let it continue a sentence
     gpt finetune runs/novels labels.csv ...    teach it to label texts
@@ -73,6 +74,15 @@ tokenizer = App(
 for verb in (tokenizer_verbs.train, tokenizer_verbs.fetch, tokenizer_verbs.encode, tokenizer_verbs.decode, report):
     tokenizer.command(verb)
 app.command(tokenizer)
+
+corpus = App(
+    name="corpus",
+    help="Raw web pages, books and dumps into clean training text; a page that shows what was kept and dropped.",
+    help_format="plaintext",
+)
+corpus.command("gptrilogy.cli.corpus:build", name="build")  # by name: numpy would double the time of `gpt --help`
+corpus.command("gptrilogy.cli.corpus:card", name="card")
+app.command(corpus)
 
 studies = App(
     name="papers",

@@ -1,4 +1,4 @@
-"""The values that the steps of a corpus pass on: what a source holds, the documents made of it, and why one is dropped."""
+"""The values that the steps of a corpus pass on: records of a source, documents, and why either is dropped."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
