@@ -182,3 +182,9 @@ def test_an_unknown_field_of_a_config_in_a_mapping_or_an_optional_one_is_named_w
 ) -> None:
     with pytest.raises(ConfigError, match=r"unknown field .*\.wieght: did you mean weight\?"):
         parse(Outer, values)
+
+
+def test_the_word_none_stands_for_nothing_where_a_field_may_be_none() -> None:
+    assert parse(Outer, {"perhaps": "none"}).perhaps is None
+    with pytest.raises(ConfigError, match="got 'none'"):
+        parse(Inner, {"weight": "none"})

@@ -25,6 +25,19 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_by_name(cls, values: Any) -> Any:
+        """The word none where a field may be None: flags and TOML have no other way to say it."""
+        if not isinstance(values, Mapping):
+            return values
+        given = cast("Mapping[str, Any]", values)
+        return {name: None if value == "none" and cls._may_be_none(name) else value for name, value in given.items()}
+
+    @classmethod
+    def _may_be_none(cls, name: str) -> bool:
+        return name in cls.model_fields and NoneType in get_args(cls.model_fields[name].annotation)
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not _IN_PART.get():
