@@ -25,6 +25,7 @@ class ClassifierConfig(Config):
     inverse_regularisation: Annotated[float, Field(gt=0)] = 1.0  # scikit-learn's C; ours
     max_iterations: Annotated[int, Field(ge=1)] = 100  # of L-BFGS; Spark's default
     max_documents: Annotated[int, Field(ge=MIN_DOCUMENTS)] = 20_000  # of each class, drawn by id; ours
+    raw_share: Annotated[float, Field(gt=0, le=1)] = 0.1  # of the raw documents at most, for it is to score them; ours
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0  # of that draw and of what is held out; ours
 
     def check(self) -> None:
