@@ -1,12 +1,12 @@
-"""Reading bytes under a file's name, and records of web archives written by hand."""
+"""Reading bytes under a file's name, and records of web archives."""
 
-import gzip
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
+import web_archive
 from gptrilogy.corpus.documents import Loss, Page
 from gptrilogy.corpus.readers import Limits, find_files, read_pages
 
@@ -35,25 +35,5 @@ def reading(tmp_path: Path) -> Reading:
 
 @pytest.fixture
 def record() -> Record:
-    """One WARC record; a response unless another type is named, and its own gzip member if asked."""
-
-    def write(
-        content: bytes,
-        *,
-        kind: str = "response",
-        media: str = "text/html",
-        http: str = "HTTP/1.1 200 OK",
-        fields: Mapping[str, str] | None = None,
-        http_fields: Mapping[str, str] | None = None,
-        packed: bool = False,
-    ) -> bytes:
-        if kind == "response":
-            lines = [http, f"Content-Type: {media}", *(f"{key}: {value}" for key, value in (http_fields or {}).items())]
-            content, media = "\r\n".join(lines).encode() + b"\r\n\r\n" + content, "application/http; msgtype=response"
-        head = {"WARC-Type": kind, "WARC-Target-URI": "http://a.example/", "Content-Type": media}
-        head |= {"Content-Length": str(len(content))} | dict(fields or {})
-        lines = ["WARC/1.0", *(f"{key}: {value}" for key, value in head.items())]
-        whole = "\r\n".join(lines).encode() + b"\r\n\r\n" + content + b"\r\n\r\n"
-        return gzip.compress(whole, mtime=0) if packed else whole
-
-    return write
+    """One WARC record written by hand."""
+    return web_archive.record

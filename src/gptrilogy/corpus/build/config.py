@@ -1,5 +1,6 @@
 """Everything a corpus is made by: its sets of documents, the steps each goes through, and their settings."""
 
+from graphlib import CycleError, TopologicalSorter
 from typing import Literal, TypeAlias
 
 from pydantic import Field
@@ -58,6 +59,13 @@ class CorpusConfig(Config):
     def check(self) -> None:
         for name, settings in self.sets.items():
             self._check_set(name, settings)
+        try:
+            TopologicalSorter({name: settings.without for name, settings in self.sets.items()}).prepare()
+        except CycleError as error:
+            circle = " and ".join(sorted(set(error.args[1])))
+            raise ValueError(
+                f"the sets {circle} are without each other, so copies would go from all: let one keep"
+            ) from None
         roles = {settings.quality for settings in self.used.values()}
         if self.classifies and not self.classifier_from and "good" not in roles:
             good = ", ".join(name for name, settings in self.sets.items() if settings.quality == "good")
@@ -71,9 +79,6 @@ class CorpusConfig(Config):
             raise ValueError(f"a set's name is a folder's name: letters, digits, - and _, got {name!r}")
         if name in settings.without or not set(settings.without) <= set(self.sets):
             raise ValueError(f"sets.{name}.without must name other sets of {sorted(self.sets)}, got {settings.without}")
-        mutual = [other for other in settings.without if name in self.sets[other].without]
-        if mutual:
-            raise ValueError(f"the sets {name} and {mutual[0]} are each without the other: one of them must keep")
         if settings.paths and settings.linked and not self.links:
             raise ValueError(
                 f"the set {name} takes only pages that links name: give --links FILE, "
