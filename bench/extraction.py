@@ -3,6 +3,7 @@
 The table goes to stdout, progress to stderr.
 """
 
+import importlib
 import re
 import time
 from collections import Counter
@@ -12,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
@@ -116,11 +117,10 @@ def extractors(log: Log) -> tuple[dict[str, Extractor], list[str]]:
         "ours, comments kept": lambda content, _: ours(content, comments=True),
     }
     try:
-        import trafilatura
+        run: Any = importlib.import_module("trafilatura").extract
     except ImportError as error:
         log.say(f"trafilatura is left out: {error}")
         return found, ["resiliparse"]
-    run = trafilatura.extract
     found |= {
         "trafilatura": lambda _, html: run(html, include_comments=False) or "",
         "trafilatura, fast": lambda _, html: run(html, include_comments=False, fast=True) or "",
