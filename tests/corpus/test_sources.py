@@ -65,12 +65,12 @@ def test_another_field_of_a_jsonl_file_can_hold_the_text(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ["a.txt.gz", "a.gz", "A.TXT.GZ"])
 def test_compressed_text_is_read_like_plain_text(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes(gzip.compress("née\n".encode()))
+    (tmp_path / name).write_bytes(gzip.compress("née\n".encode(), mtime=0))
     assert texts(tmp_path / name) == ["née\n"]
 
 
 def test_compressed_jsonl_is_read_like_plain_jsonl(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b'{"text": "one"}\n\n{"text": "two"}'))
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b'{"text": "one"}\n\n{"text": "two"}', mtime=0))
     assert [document.id for document in read_documents([tmp_path / "a.jsonl.gz"])] == ["a.jsonl.gz:1", "a.jsonl.gz:3"]
 
 
@@ -169,7 +169,7 @@ def test_any_unicode_comes_back_as_it_was_written(
     folder = tmp_path_factory.mktemp("texts")
     for letter, content in zip(string.ascii_letters, contents, strict=False):
         (folder / f"{letter}.txt").write_bytes(content.encode())
-        (folder / f"{letter}.md.gz").write_bytes(gzip.compress(content.encode()))
+        (folder / f"{letter}.md.gz").write_bytes(gzip.compress(content.encode(), mtime=0))
     jsonl(folder / "z.jsonl", *({"text": content} for content in contents))
     expected = [content for content in contents for _ in range(2)] + contents
     assert texts(folder) == texts(folder) == expected
@@ -209,7 +209,7 @@ def test_a_folder_without_text_is_refused_with_what_was_looked_for(tmp_path: Pat
 @pytest.mark.parametrize("name", ["a.txt", "a.txt.gz"])
 def test_bytes_that_are_not_utf8_are_refused_with_file_and_offset(tmp_path: Path, name: str) -> None:
     content = b"x" * 70_000 + b"caf\xe9 au lait"
-    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    (tmp_path / name).write_bytes(gzip.compress(content, mtime=0) if name.endswith(".gz") else content)
     assert f"{name} is not UTF-8 text: byte 0xe9 at offset 70003; convert it" in refusal(tmp_path / name)
 
 
@@ -223,7 +223,7 @@ def test_the_offset_in_a_jsonl_file_counts_from_the_start_of_the_file(tmp_path: 
 @pytest.mark.parametrize("name", ["a.txt.gz", "a.jsonl.gz"])
 def test_gzip_that_is_cut_damaged_or_none_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    whole = gzip.compress(b"".join(b'{"text": "%d"}\n' % number for number in range(5000)))
+    whole = gzip.compress(b"".join(b'{"text": "%d"}\n' % number for number in range(5000)), mtime=0)
     path.write_bytes(whole[: len(whole) // 2])
     assert "is cut short: compress or download it again" in refusal(path)
     path.write_bytes(whole[:-8] + bytes(8))

@@ -33,13 +33,13 @@ def record(block, length=None, http=""):
     lines = ["WARC/1.0", "WARC-Type: response", "Content-Type: application/http", f"Content-Length: {length}", "", ""]
     return "\\r\\n".join(lines).encode() + head + block
 
-page = gzip.compress(record(b"<p>page</p>") + b"\\r\\n\\r\\n")
+page = gzip.compress(record(b"<p>page</p>") + b"\\r\\n\\r\\n", mtime=0)
 (folder / "body.warc").write_bytes(
     record(member(), http="Content-Encoding: gzip\\r\\n") + b"\\r\\n\\r\\n" + gzip.decompress(page))
 (folder / "record.warc.gz").write_bytes(page + member(record(b"", 1024 * MIB), b"\\r\\n\\r\\n") + page)
 (folder / "lie.warc.gz").write_bytes(page + member(record(b"<p>lie</p>")))
 (folder / "line.jsonl.gz").write_bytes(member(b'{"text": "one"}\\n{"text": "', b'"}\\n{"text": "three"}\\n'))
-(folder / "text.txt.gz").write_bytes(gzip.compress(zeros) * 1024)
+(folder / "text.txt.gz").write_bytes(gzip.compress(zeros, mtime=0) * 1024)
 (folder / "text.txt.bz2").write_bytes(bz2.compress(zeros) * 1024)
 (folder / "text.txt.zst").write_bytes(zstandard.compress(zeros) * 1024)
 (folder / "wiki.xml.gz").write_bytes(

@@ -64,7 +64,7 @@ def test_a_bad_line_is_a_loss_and_reading_goes_on(reading: Reading, line: bytes,
 
 
 def test_the_end_of_a_cut_file_is_a_loss(reading: Reading) -> None:
-    content = b"".join(gzip.compress(lines({"text": word})) for word in ("one", "two", "three"))
+    content = b"".join(gzip.compress(lines({"text": word}), mtime=0) for word in ("one", "two", "three"))
     pages, (loss,) = reading("a.jsonl.gz", content[:-20])
     assert [page.content for page in pages] == ["one", "two"]
     assert (loss.id, loss.reason.name) == ("a.jsonl.gz:3", "truncated archive")
