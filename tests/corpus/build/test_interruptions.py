@@ -140,7 +140,13 @@ def test_what_stops_it_decides_the_exit_code_and_leaves_no_process(
     out = tmp_path / "out"
     asked = ["corpus", "build", *sources["common_crawl"], "--recipe", str(tmp_path / "own.toml"), "--out", str(out)]
     command = [sys.executable, "-m", "gptrilogy", *asked, "--workers", "2"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True, text=True) as process:
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+        preexec_fn=_heed_the_terminal,  # noqa: PLW1509 - only sets a signal
+    ) as process:
         while process.poll() is None and not list(out.glob("work/read/.at-*")):
             time.sleep(0.02)
         children = psutil.Process(process.pid).children(recursive=True)
@@ -150,6 +156,11 @@ def test_what_stops_it_decides_the_exit_code_and_leaves_no_process(
     assert len(children) >= 2
     _, alive = psutil.wait_procs(children, timeout=5)
     assert [child for child in alive if child.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def _heed_the_terminal() -> None:
+    """As a process that somebody began at a terminal, though the tests may run behind one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_a_full_disk_stops_it_and_room_lets_it_go_on(
