@@ -34,8 +34,8 @@ BASIS = {"read": "HTML", "score": "text", "grams": "text", "write": "text"}
 METHOD = """\
 `gpt corpus build` on Daft's embedded engine with {workers} processes: real pages of Debian's documentation packages as
 web archives, with exact and changed copies planted. Pages are read and extracted; scored by a classifier trained in the
-same build on a draw of {max_documents:,} documents a class (good ones: {good}), every score kept so
-that the later steps have all pages; compared by URL, text and MinHash; searched for the tests {against};
+same build on a draw of at most {max_documents:,} documents a class and a tenth of the pages (good ones: {good}), every
+score kept so that the later steps have all pages; compared by URL, text and MinHash; searched for the tests {against};
 written. The second table is the largest build's, by the CPU time of its tasks; text is what extraction gave. The third
 says of the planted copies whose both pages were extracted how often at most one of the two was kept. Memory is looked
 at five times a second: the proportional set size of all processes together, and the largest resident set of a worker by

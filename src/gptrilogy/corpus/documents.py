@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+CORPUS = "corpus.json"  # of a built corpus: vouches for every file of it, and is written last
+
 
 @dataclass(frozen=True, slots=True)
 class Document:

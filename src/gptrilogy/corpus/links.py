@@ -86,12 +86,11 @@ def read_blocked(config: LinksConfig) -> Blocked:
 
     Raises: ConfigError for a file that cannot be read and for what is no domain.
     """
-    domains = [*config.blocked_domains, *_names_in(config.blocked_domain_files)]
-    communities = [*config.blocked_communities, *_names_in(config.blocked_community_files)]
+    named = with_files_read(config)
     return Blocked(
-        frozenset(map(_domain, domains)),
-        frozenset(map(_community, communities)),
-        frozenset(map(_domain, config.media_domains)),
+        frozenset(map(_domain, named.blocked_domains)),
+        frozenset(map(_community, named.blocked_communities)),
+        frozenset(map(_domain, named.media_domains)),
     )
 
 

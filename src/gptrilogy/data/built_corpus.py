@@ -9,14 +9,13 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import ConfigDict, Field
 
 from gptrilogy.config import Config, parse
-from gptrilogy.corpus.documents import Document
+from gptrilogy.corpus.documents import CORPUS, Document
 from gptrilogy.corpus.sources import OnSkip, read_documents
 from gptrilogy.data.index import NAME, Count
 from gptrilogy.errors import ConfigError, DataError
 from gptrilogy.extras import needs
 from gptrilogy.files import read_json, sha256_file
 
-CORPUS = "corpus.json"
 COLUMNS = ["id", "text"]
 BATCH_ROWS = 256  # documents in memory beside the row group they are read from
 REMEDY = "`gpt corpus build` makes it again"

@@ -17,10 +17,11 @@ from typing import Any, cast
 
 from gptrilogy.corpus.build.config import CorpusConfig
 from gptrilogy.corpus.build.engine import Engine, Outcome, WorkerDiedError, run_here, run_on_daft
-from gptrilogy.corpus.build.finish import CORPUS, damaged_files, finish
+from gptrilogy.corpus.build.finish import damaged_files, finish
 from gptrilogy.corpus.build.parts import CorruptPartError, remove_leftovers
 from gptrilogy.corpus.build.plan import Build, Plan, make_plan, plan_digest, read_plan, write_plan
 from gptrilogy.corpus.build.tasks import BY_NAME, STEPS, Step, explained
+from gptrilogy.corpus.documents import CORPUS
 from gptrilogy.corpus.gram_set import GramSet
 from gptrilogy.corpus.readers.finding import OnSkip
 from gptrilogy.errors import RunError

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gptrilogy.corpus.build.duplicates import losers_of, used_steps
 from gptrilogy.corpus.build.parts import Writing
-from gptrilogy.corpus.build.plan import Build
+from gptrilogy.corpus.build.plan import Build, parts_and_rows
 from gptrilogy.corpus.build.tables import numbered, read_table
 from gptrilogy.corpus.decontamination import found_in_each
 from gptrilogy.corpus.gram_set import GramSet
@@ -50,7 +50,7 @@ def alive_in(build: Build, number: int) -> NDArray[np.bool_]:
     """Which documents of one part quality and de-duplication left."""
     alive = build.part("score", number).array("kept")
     for step in used_steps(build):
-        alive[(losers_of(build, step, number)["doc"] & np.uint64(0xFFFFFFFF)).astype(np.int64)] = False
+        alive[parts_and_rows(losers_of(build, step, number)["doc"])[1]] = False
     return alive
 
 

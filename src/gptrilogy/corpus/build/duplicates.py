@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptrilogy.corpus.build.parts import Writing, read_slice
-from gptrilogy.corpus.build.plan import Build
+from gptrilogy.corpus.build.plan import Build, parts_and_rows
 from gptrilogy.corpus.build.scoring import KEY, RANK, StoredFeatures, band_row
-from gptrilogy.corpus.dedup.buckets import BucketRows
+from gptrilogy.corpus.dedup.buckets import BucketRows, equal_to_last
 from gptrilogy.corpus.dedup.components import connected_components, survivors
 from gptrilogy.corpus.dedup.join import join_buckets
 
@@ -45,9 +45,9 @@ def same_key_losers(rows: NDArray[Any], gives_way: NDArray[np.bool_], *, texts: 
     longest_first = np.iinfo(np.uint32).max - rows["characters"]
     order = np.lexsort((rows["doc"], rows["draw"], longest_first, rows["set"], length, rows["key"]))
     rows, length = rows[order], length[order]
-    new_group = _changes(rows["key"]) | _changes(length)
-    first = new_group | _changes(rows["set"])
-    winner = rows["doc"][np.maximum.accumulate(np.where(first, np.arange(len(rows)), 0))] if len(rows) else rows["doc"]
+    new_group = ~equal_to_last(rows["key"], length)
+    first = ~equal_to_last(rows["key"], length, rows["set"])
+    winner = rows["doc"][np.maximum.accumulate(np.where(first, np.arange(len(rows)), 0))]
     losers = np.zeros(len(rows), LOSER)
     losers["doc"], losers["winner"] = rows["doc"], winner
     lost = ~first
@@ -146,30 +146,24 @@ def _losers_at(build: Build, step: str) -> tuple[str, int]:
 
 def _write_losers(build: Build, writing: Writing, losers: NDArray[Any]) -> None:
     losers = np.sort(losers, order="doc")
-    writing.sliced("losers", losers, (losers["doc"] >> np.uint64(32)).astype(np.int64), len(build.plan.parts))
+    writing.sliced("losers", losers, parts_and_rows(losers["doc"])[0], len(build.plan.parts))
 
 
 def _flat(build: Build, docs: Docs) -> NDArray[np.int64]:
     """Documents counted through all parts."""
-    return build.first_of[(docs >> np.uint64(32)).astype(np.int64)] + (docs & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    numbers, rows = parts_and_rows(docs)
+    return build.first_of[numbers] + rows
 
 
 def _ranks(build: Build, docs: Docs) -> NDArray[Any]:
     ranks = np.zeros(len(docs), RANK)
-    numbers = (docs >> np.uint64(32)).astype(np.int64)
+    numbers, rows = parts_and_rows(docs)
     for number in np.unique(numbers).tolist():
         here = numbers == number
-        ranks[here] = build.part("score", number).array("ranks")[(docs[here] & np.uint64(0xFFFFFFFF)).astype(np.int64)]
+        ranks[here] = build.part("score", number).array("ranks")[rows[here]]
     return ranks
 
 
 def _set_of(build: Build, docs: Docs) -> NDArray[np.int64]:
     by_part = np.array([build.set_number(number) for number in range(len(build.plan.parts))], np.int64)
-    return by_part[(docs >> np.uint64(32)).astype(np.int64)]
-
-
-def _changes(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether each value differs from the one before it; the first does."""
-    changes = np.ones(len(values), np.bool_)
-    changes[1:] = values[1:] != values[:-1]
-    return changes
+    return by_part[parts_and_rows(docs)[0]]

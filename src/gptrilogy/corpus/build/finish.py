@@ -16,9 +16,9 @@ from gptrilogy.corpus.build.plan import Build, plan_digest
 from gptrilogy.corpus.build.refused import DROPPED
 from gptrilogy.corpus.build.samples import merged
 from gptrilogy.corpus.build.writing import LENGTH_EDGES, TOP_DOMAINS, most_frequent
+from gptrilogy.corpus.documents import CORPUS
 from gptrilogy.files import flush, replacing, sha256_file, write_atomic, write_json
 
-CORPUS = "corpus.json"
 SCORE_EDGES = [place / 20 for place in range(21)]
 
 

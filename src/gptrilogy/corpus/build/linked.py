@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from gptrilogy.corpus.build.ledger import Ledger
 from gptrilogy.corpus.build.parts import Writing, read_slice
 from gptrilogy.corpus.build.plan import Build
+from gptrilogy.corpus.dedup.buckets import equal_to_last
 from gptrilogy.corpus.documents import Loss
 from gptrilogy.corpus.link_lists import read_links
 from gptrilogy.corpus.links import Link, select
@@ -56,8 +57,7 @@ def unique_links(build: Build, number: int, writing: Writing) -> None:
     parts = build.parts("links", len(build.plan.links))
     rows = np.concatenate([read_slice(part, "links", number, LINK) for part in parts])
     rows = rows[np.lexsort((rows["place"], rows["time"], -rows["votes"], rows["key"]))]
-    first = np.ones(len(rows), np.bool_)
-    first[1:] = rows["key"][1:] != rows["key"][:-1]
+    first = ~equal_to_last(rows["key"])
     ledger = Ledger(LINKS)
     ledger.kept("url", int(first.sum()))
     if len(rows) > first.sum():

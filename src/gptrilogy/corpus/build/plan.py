@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gptrilogy.config import Config, merge, parse
 from gptrilogy.corpus.build.config import CorpusConfig, SetConfig
@@ -179,6 +180,20 @@ class Build:
                 if other in self.sets:
                     table[i, self.sets.index(other)] = True
         return table
+
+
+def numbered_docs(part: int, rows: NDArray[np.integer]) -> NDArray[np.uint64]:
+    """Numbers for rows of a part that no other part's have: the part, shifted by 32 bits, and the row.
+
+    >>> [numbers.tolist() for numbers in parts_and_rows(numbered_docs(3, np.array([0, 7])))]
+    [[3, 3], [0, 7]]
+    """
+    return np.uint64(part << 32) | rows.astype(np.uint64)
+
+
+def parts_and_rows(docs: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The part of each document, and its row there."""
+    return (docs >> np.uint64(32)).astype(np.int64), (docs & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
 
 def write_plan(out: Path, plan: Plan) -> None:

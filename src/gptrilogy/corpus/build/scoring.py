@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptrilogy.corpus.build.parts import Part, Writing
-from gptrilogy.corpus.build.plan import Build
+from gptrilogy.corpus.build.plan import Build, numbered_docs, parts_and_rows
 from gptrilogy.corpus.build.refused import Refused
 from gptrilogy.corpus.build.tables import numbered, read_table
 from gptrilogy.corpus.dedup.minhash import MinHash, bucket_keys
@@ -31,7 +31,7 @@ from gptrilogy.corpus.urls import normalise_url, url_key
 from gptrilogy.errors import ConfigError
 
 # One row a document in the tables by which URLs and texts are compared. Of equal keys the longest text stays, then
-# the smallest draw; `doc` is the part, shifted by 32 bits, and the row in it.
+# the smallest draw; `doc` is what `numbered_docs` gives.
 KEY = np.dtype([("key", "<u8"), ("doc", "<u8"), ("characters", "<u4"), ("draw", "<u8"), ("set", "u1")])
 RANK = np.dtype([("characters", "<u4"), ("draw", "<u8")])
 MAX_OPEN = 200  # files of features at once
@@ -157,7 +157,7 @@ class _Marks:
         rank = np.array([(len(row["text"]), draw("kept of copies", row["id"], 0)) for row in batch], RANK)
         alive = np.flatnonzero(kept)
         features = [features[place] for place in alive] if features else []
-        docs = (alive + first + (self.number << 32)).astype(np.uint64)
+        docs = numbered_docs(self.number, first + alive)
         self.scores.append(scores)
         self.kept.append(kept)
         self.ranks.append(rank)
@@ -255,7 +255,7 @@ class StoredFeatures:
         self._open.close()
 
     def __call__(self, docs: NDArray[np.uint64]) -> list[NDArray[np.uint32]]:
-        return [self._read(int(doc) >> 32, int(doc) & 0xFFFFFFFF) for doc in docs]
+        return [self._read(number, row) for number, row in np.stack(parts_and_rows(docs), axis=1).tolist()]
 
     def _read(self, number: int, row: int) -> NDArray[np.uint32]:
         part = self.build.part("score", number)

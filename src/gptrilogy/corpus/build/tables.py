@@ -11,12 +11,11 @@ from gptrilogy.extras import needs
 Row: TypeAlias = Mapping[str, Any]
 
 COLUMNS = ("id", "url", "set", "text", "meta")  # of a finished corpus; meta is a JSON object
-READ_COLUMNS = ("id", "url", "text", "meta", "language", "words")
+READ_COLUMNS = ("id", "url", "text", "meta", "language")
 DROPPED_COLUMNS = ("id", "url", "step", "reason", "detail", "text")
 
 _GROUP_CHARS = 8 << 20
 _GROUP_ROWS = 10_000
-_INTEGERS = {"words"}
 
 
 class Table:
@@ -27,9 +26,8 @@ class Table:
             pa: Any = import_module("pyarrow")
             pq: Any = import_module("pyarrow.parquet")
 
-        types: dict[str, Any] = {name: pa.int64() if name in _INTEGERS else pa.large_string() for name in columns}
         self.rows = 0
-        self._schema = pa.schema([(name, types[name]) for name in columns])
+        self._schema = pa.schema([(name, pa.large_string()) for name in columns])
         self._writer: Any = pq.ParquetWriter(path, self._schema, compression="zstd")
         self._table: Any = pa.Table
         self._pending: list[Row] = []

@@ -12,7 +12,7 @@ import numpy as np
 from gptrilogy.corpus.build.cleaning import tests_of
 from gptrilogy.corpus.build.duplicates import losers_of, used_steps
 from gptrilogy.corpus.build.parts import Writing
-from gptrilogy.corpus.build.plan import Build
+from gptrilogy.corpus.build.plan import Build, parts_and_rows
 from gptrilogy.corpus.build.refused import Refused
 from gptrilogy.corpus.build.samples import Samples
 from gptrilogy.corpus.build.tables import COLUMNS, Table, numbered, read_table, writing_table
@@ -31,11 +31,12 @@ class _Fates:
     def __init__(self, build: Build, number: int) -> None:
         part = build.part("score", number)
         self.kept, self.scores = part.array("kept"), part.array("scores")
-        self.lost = {
-            int(loser["doc"]) & 0xFFFFFFFF: (step, int(loser["winner"]) >> 32, bool(loser["other"]))
-            for step in used_steps(build)
-            for loser in losers_of(build, step, number)
-        }
+        self.lost: dict[int, tuple[str, int, bool]] = {}
+        for step in used_steps(build):
+            losers = losers_of(build, step, number)
+            rows, winners = parts_and_rows(losers["doc"])[1], parts_and_rows(losers["winner"])[0]
+            for row, winner, other in zip(rows.tolist(), winners.tolist(), losers["other"].tolist(), strict=True):
+                self.lost[row] = (step, winner, bool(other))
         self.build = build
 
     def reason(self, row: int) -> tuple[str, Reason] | None:

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from gptrilogy.corpus.documents import CORPUS
 from gptrilogy.errors import DataError
 
 Counts = dict[str, NonNegativeInt]
@@ -166,7 +167,7 @@ def read_facts(folder: Path) -> Facts:
     Raises: DataError for one that is missing, damaged or of another form.
     """
     return Facts(
-        corpus=_read(folder / "corpus.json", Corpus),
+        corpus=_read(folder / CORPUS, Corpus),
         ledger=_read(folder / "ledger.json", list[Step]),
         statistics=_read(folder / "statistics.json", Statistics),
         samples=[_parse(line, Sample, where) for where, line in _numbered(folder / "samples.jsonl")],
