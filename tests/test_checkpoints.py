@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +20,10 @@ from hypothesis import strategies as st
 from gptrilogy.checkpoints import (
     CONFIG,
     MANIFEST,
+    MAX_HEADER_BYTES,
     MODEL,
     Checkpoint,
+    amend_checkpoint,
     best,
     checkpoint_folders,
     manifest,
@@ -31,6 +34,7 @@ from gptrilogy.checkpoints import (
     set_aside,
     verify_checkpoint,
     write_checkpoint,
+    write_tensors,
 )
 from gptrilogy.errors import CheckpointError
 from gptrilogy.files import sha256_file, sha256_json
@@ -291,8 +295,21 @@ def test_a_file_without_tensors_is_refused_by_name(tmp_path: Path) -> None:
         (tmp_path / MODEL).write_bytes(content)
         with pytest.raises(CheckpointError, match=r"model\.safetensors is not a safetensors file"):
             read_tensors(tmp_path / MODEL)
-    with pytest.raises(CheckpointError, match="is not a safetensors file"):
+    with pytest.raises(CheckpointError, match=r"absent cannot be read: .*No such file"):
         read_tensors(tmp_path / "absent")
+
+
+def test_tensors_that_the_system_will_not_open_are_named(tmp_path: Path) -> None:
+    safetensors.torch.save_file({"a": torch.zeros(1)}, path := tmp_path / MODEL)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + 1, limits[1]))  # PyTorch's is one file too many
+    try:
+        with pytest.raises(CheckpointError, match=r"model\.safetensors cannot be read: .*Too many open files"):
+            read_tensors(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def rewrite_manifest(folder: Path, rows: dict[str, Any], **changes: Any) -> None:
@@ -419,6 +436,39 @@ def test_pruning_keeps_the_best_and_the_last_two(
     assert [manifest(folder)["step"] for folder in checkpoint_folders(tmp_path)] == kept
 
 
+def test_a_summary_is_amended_while_the_checkpoint_stays_whole(
+    save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save(1)
+    before = manifest(folder)
+    with monkeypatch.context() as disk:
+        Disk(disk, errno.ENOSPC)
+        with pytest.raises(CheckpointError, match=r"cannot write the checkpoint .*: No space left on device"):
+            amend_checkpoint(folder, {"valid_loss_nats": 1.5})
+    assert manifest(folder) == before
+    amend_checkpoint(folder, {"valid_loss_nats": 1.5})
+    assert manifest(folder) == {**before, "valid_loss_nats": 1.5}
+    verify_checkpoint(folder)
+    with pytest.raises(CheckpointError, match="is not a checkpoint"):
+        amend_checkpoint(tmp_path / "step-00000009", {})
+
+
+def test_a_prune_that_is_killed_leaves_no_half_checkpoint(
+    save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in (1, 2, 3):
+        save(step)
+
+    def be_killed(*_: object, **__: object) -> None: ...
+
+    with monkeypatch.context() as disk:
+        disk.setattr(shutil, "rmtree", be_killed)
+        prune(tmp_path)
+    assert [manifest(folder)["step"] for folder in checkpoint_folders(tmp_path)] == [2, 3]
+    for folder in checkpoint_folders(tmp_path):
+        verify_checkpoint(folder)
+
+
 def test_a_damaged_manifest_among_sound_ones_is_never_the_best(save: Save, tmp_path: Path) -> None:
     for step, loss in ((1, 1.0), (2, 3.0), (3, 2.0)):
         save(step, loss)
@@ -426,3 +476,63 @@ def test_a_damaged_manifest_among_sound_ones_is_never_the_best(save: Save, tmp_p
     assert best(tmp_path) == tmp_path / "step-00000003"
     prune(tmp_path)
     assert [folder.name for folder in checkpoint_folders(tmp_path)] == ["step-00000002", "step-00000003"]
+
+
+def test_the_best_has_the_highest_score_where_runs_are_judged_by_one(tmp_path: Path, tokenizer: Path) -> None:
+    for step, score in enumerate((0.5, 0.9, 0.9, 0.7), start=1):
+        summary = {"step": step, "valid_score": score, "valid_loss_nats": 1 / step}
+        write_checkpoint(tmp_path / f"step-{step:08d}", checkpoint(step), tokenizer=tokenizer, summary=summary)
+    assert best(tmp_path) == tmp_path / "step-00000002"
+
+
+def test_a_pruning_may_keep_more_or_fewer(save: Save, tmp_path: Path) -> None:
+    for step, loss in enumerate((1.0, 4.0, 3.0, 2.0), start=1):
+        save(step, loss)
+    prune(tmp_path, keep_last=3)
+    assert [folder.name[-1] for folder in checkpoint_folders(tmp_path)] == ["1", "2", "3", "4"]
+    prune(tmp_path, keep_last=1)
+    assert [folder.name[-1] for folder in checkpoint_folders(tmp_path)] == ["1", "4"]
+
+
+def test_a_manifest_is_whole_only_with_a_size_and_a_hash_for_each_file(whole: Path, tmp_path: Path) -> None:
+    row = {"size_bytes": 1, "sha256": ""}
+    both = {CONFIG: row, MODEL: row}
+    for files in (None, [], {CONFIG: row}, {MODEL: row}, {**both, "a": {"size_bytes": 1}}, {**both, "/a": row}):
+        folder = copied(whole, tmp_path / "other")
+        listed = {"version": 1, "step": 1, "files": files}
+        (folder / MANIFEST).write_text(json.dumps({**listed, "sha256": sha256_json(listed)}), encoding="utf-8")
+        with pytest.raises(
+            CheckpointError, match=r"manifest\.json is damaged: it does not list the checkpoint's files"
+        ):
+            manifest(folder)
+    listed = {"version": 1, "files": {**both, "a/b": row}}
+    (folder / MANIFEST).write_text(json.dumps({**listed, "sha256": sha256_json(listed)}), encoding="utf-8")
+    assert manifest(folder)["files"].keys() == {CONFIG, MODEL, "a/b"}
+
+
+def test_settings_that_the_manifest_vouches_for_and_cannot_be_read_are_named(whole: Path, tmp_path: Path) -> None:
+    folder = copied(whole, tmp_path / "hostile")
+    (folder / CONFIG).write_bytes(b"[" * 5000)
+    rewrite_manifest(folder, {CONFIG: {"size_bytes": 5000, "sha256": sha256_file(folder / CONFIG)}})
+    with pytest.raises(CheckpointError, match=r"config\.json cannot be read: ") as raised:
+        read_checkpoint(folder)
+    assert len(str(raised.value)) < len(str(folder)) + 150
+
+
+def test_a_header_as_long_as_allowed_is_read_and_no_longer_one(tmp_path: Path) -> None:
+    path = tmp_path / MODEL
+    for extra, is_read in ((0, True), (1, False)):
+        header = b"{}".ljust(MAX_HEADER_BYTES + 8 * extra)
+        path.write_bytes(len(header).to_bytes(8, "little") + header)
+        if is_read:
+            assert read_tensors(path) == {}
+        else:
+            with pytest.raises(CheckpointError, match="its header has 2,097,160 bytes, at most 2,097,152 are read"):
+                read_tensors(path)
+
+
+def test_tensors_may_carry_words_about_themselves(tmp_path: Path) -> None:
+    write_tensors(tmp_path / MODEL, {"a": torch.zeros(2, 3).t()}, {"format": "pt"})
+    with safetensors.safe_open(tmp_path / MODEL, "pt") as file:
+        assert file.metadata() == {"format": "pt"}
+    assert read_tensors(tmp_path / MODEL)["a"].shape == (3, 2)

@@ -16,7 +16,7 @@ def cpu_with(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Give this CPU other flags; what was read of the real ones is forgotten before and after."""
 
     def pretend(*flags: str) -> None:
-        monkeypatch.setattr(devices, "_cpu_flags", lambda: frozenset(flags))
+        monkeypatch.setattr(devices, "cpu_flags", lambda: frozenset(flags))
         bf16_unit.cache_clear()
 
     yield pretend

@@ -2,19 +2,24 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gptrilogy import files
 from gptrilogy.files import (
-    CHUNK_BYTES,
+    MAX_JSON_BYTES,
+    MAX_JSON_VALUES,
     read_json,
+    read_object,
+    read_sealed,
+    remove_folder,
     remove_temporaries,
     replacing,
     replacing_folder,
@@ -22,6 +27,7 @@ from gptrilogy.files import (
     sha256_json,
     write_atomic,
     write_json,
+    write_sealed,
 )
 
 json_values = st.recursive(
@@ -89,6 +95,64 @@ def test_a_folder_appears_whole_and_takes_the_place_of_another(tmp_path: Path) -
     assert names(tmp_path) == {"folder"}
 
 
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, rename = tmp_path / "folder", os.rename
+    write_into(replacing_folder(folder))
+
+    def fail_into_place(source: Path, target: Path) -> None:
+        if not source.name.endswith(".old.tmp") and target == folder:
+            full_disk()
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", fail_into_place)
+    with pytest.raises(OSError, match="No space left"):
+        write_into(replacing_folder(folder), b"other")
+    assert (folder / "part").read_bytes() == b"new"
+    assert names(tmp_path) == {"folder"}
+
+
+def test_a_folder_goes_at_once_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "folder"
+    write_into(replacing_folder(folder))
+    with monkeypatch.context() as disk:
+        disk.setattr(shutil, "rmtree", be_killed)
+        remove_folder(folder)
+    assert not folder.exists()
+    remove_temporaries(tmp_path)
+    assert names(tmp_path) == set()
+
+
+def test_a_folder_is_made_with_those_above_it_and_over_what_a_killed_process_left(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    left_over = folder.with_name(f".folder.{os.getpid()}.tmp")
+    left_over.mkdir(parents=True)
+    (left_over / "half").touch()
+    write_into(replacing_folder(folder))
+    assert names(folder) == {"part"}
+    write_into(replacing_folder(tmp_path / "another" / "folder"))
+    assert names(tmp_path / "another") == {"folder"}
+
+
+def test_a_failure_names_the_file_that_was_asked_for_and_no_other(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as absent, replacing(tmp_path / "value"):
+        (tmp_path / "absent").read_bytes()
+    assert absent.value.filename == str(tmp_path / "absent")
+    with pytest.raises(FileNotFoundError) as unwritten, replacing(tmp_path / "value"):
+        pass
+    assert unwritten.value.filename == str(tmp_path / "value")
+    assert names(tmp_path) == set()
+
+
+def test_flushing_leaves_no_descriptor_open(tmp_path: Path) -> None:
+    before = os.dup(0)
+    os.close(before)
+    for _ in range(3):
+        files.flush(tmp_path)
+    after = os.dup(0)
+    os.close(after)
+    assert after == before
+
+
 @pytest.mark.parametrize("replace", [replacing, replacing_folder])
 def test_bytes_reach_the_disk_before_the_name_does(
     replace: Callable[[Path], AbstractContextManager[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -126,6 +190,65 @@ def test_json_comes_back_as_it_went(value: Any, tmp_path_factory: pytest.TempPat
     assert path.read_bytes().endswith(b"\n")
 
 
+@settings(max_examples=25)
+@given(value=st.dictionaries(st.text().filter(lambda name: name != "sha256"), json_values))
+def test_what_is_sealed_comes_back_and_any_flipped_bit_is_noticed(
+    value: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "sealed.json"
+    write_sealed(path, value)
+    assert read_sealed(path) == value
+    content = path.read_bytes()
+    for bit in range(0, 8 * len(content), 41):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        try:
+            assert read_sealed(path) == value  # as 1E-5 for 1e-5
+        except ValueError:
+            continue
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"[]", "a JSON list, not an object"),
+        (b"{}", "its SHA-256 of itself is missing or wrong"),
+        (b'{"sha256": 1}', "its SHA-256 of itself is missing or wrong"),
+        (b" " * (MAX_JSON_BYTES + 1), "more than 16,777,216 bytes"),
+        (b"[" + b"{}," * MAX_JSON_VALUES + b"{}]", "or 600,000 values"),
+        (b"\xff\xfe", "decode"),
+    ],
+    ids=["list", "unsealed", "number", "large", "many", "not-utf-8"],
+)
+def test_what_is_not_sealed_is_refused(content: bytes, says: str, tmp_path: Path) -> None:
+    (tmp_path / "value.json").write_bytes(content)
+    with pytest.raises(ValueError, match=says):
+        read_sealed(tmp_path / "value.json")
+
+
+def test_json_is_written_for_people_and_hashed_in_one_spelling(tmp_path: Path) -> None:
+    value = {"b": [1, 2.5, None], "a": "é"}
+    write_json(tmp_path / "value.json", value)
+    lines = ["{", '  "b": [', "    1,", "    2.5,", "    null", "  ],", '  "a": "é"', "}", ""]
+    assert (tmp_path / "value.json").read_text(encoding="utf-8").split("\n") == lines
+    assert sha256_json(value) == hashlib.sha256(rb'{"a":"\u00e9","b":[1,2.5,null]}').hexdigest()
+
+
+def test_an_object_may_have_as_many_bytes_and_values_as_the_limits_say(tmp_path: Path) -> None:
+    path = tmp_path / "value.json"
+    path.write_bytes(b"{}".ljust(MAX_JSON_BYTES))
+    assert read_object(path) == {}
+    list_of_zeros = b"[" + b"0," * (MAX_JSON_VALUES - 2) + b"0]"
+    for content, is_read in ((list_of_zeros, True), (list_of_zeros[:-1] + b",0]", False)):
+        path.write_bytes(b'{"a":' + content + b"}")
+        if is_read:
+            assert len(read_object(path)["a"]) == MAX_JSON_VALUES - 1
+        else:
+            with pytest.raises(ValueError, match="or 600,000 values"):
+                read_object(path)
+
+
 @given(value=st.dictionaries(st.text(), json_values, min_size=2, max_size=4))
 def test_the_order_of_keys_does_not_change_a_hash_and_a_value_does(value: dict[str, Any]) -> None:
     backwards = dict(reversed(value.items()))
@@ -133,19 +256,23 @@ def test_the_order_of_keys_does_not_change_a_hash_and_a_value_does(value: dict[s
     assert sha256_json({**value, next(iter(value)): ["unlike", value]}) != sha256_json(value)
 
 
-@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1])
+@pytest.mark.parametrize("size", [0, 1, (1 << 20) + 1])
 def test_the_hash_of_a_file_is_that_of_its_bytes(size: int, tmp_path: Path) -> None:
     content = os.urandom(size)
     (tmp_path / "file").write_bytes(content)
     assert sha256_file(tmp_path / "file") == hashlib.sha256(content).hexdigest()
 
 
-def write_into(place: AbstractContextManager[Path], *, fail: bool = False) -> None:
-    """Put something new into a file or a folder, and come to grief if told to."""
+def write_into(place: AbstractContextManager[Path], content: bytes = b"new", *, fail: bool = False) -> None:
+    """Put something into a file or a folder, and come to grief if told to."""
     with place as temporary:
-        (temporary / "part" if temporary.is_dir() else temporary).write_bytes(b"new")
+        (temporary / "part" if temporary.is_dir() else temporary).write_bytes(content)
         if fail:
             full_disk()
+
+
+def be_killed(*_: object, **__: object) -> None:
+    """In the place of a call: as if the process had ended there."""
 
 
 def full_disk(*_: object, **__: object) -> None:

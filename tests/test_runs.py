@@ -1,5 +1,6 @@
 import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,31 @@ def test_a_damaged_config_is_refused_by_name(content: bytes, run: Run) -> None:
         run.config()
 
 
+def test_a_bit_of_the_config_that_flips_is_noticed_at_every_place(run: Run) -> None:
+    run.write_config({"seed": 1, "recipe": "auto", "train": {"max_lr": 0.001}})
+    whole = run.config_path.read_bytes()
+    for place in range(8 * len(whole)):
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        run.config_path.write_bytes(flipped)
+        try:
+            found = run.config()
+        except RunError:
+            continue
+        known = {"seed": 1, "recipe": "auto", "train": {"max_lr": 0.001}}
+        assert {name: found[name] for name in known if name in found} == known
+        assert found == known or set(found) - set(known), "a name that nobody knows is refused where the config is used"
+
+
+def test_a_changed_config_is_refused_and_taken_without_its_seal(run: Run) -> None:
+    text = run.config_path.read_text()
+    run.config_path.write_text(text.replace('"seed": 1', '"seed": 3'))
+    with pytest.raises(RunError, match=r"is not as it was written, .* delete its line 'sha256' if you changed it"):
+        run.config()
+    run.config_path.write_text('{"seed": 3}')
+    assert run.config() == {"seed": 3}
+
+
 def test_one_process_at_a_time_trains_in_a_folder(run: Run) -> None:
     holder = [sys.executable, "-c", HOLD_THE_LOCK, run.folder]
     with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -123,10 +149,11 @@ def test_rows_are_read_back_as_they_were_written(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     assert read_metrics(path) == []
     log = MetricsLog(path)
-    rows = [{"event": "train", "step": 1, "loss_nats": 0.1 + 0.2}, {"event": "note", "text": "né\u2028\n"}]
+    rows = [{"event": "train", "step": 1, "loss_nats": 0.1 + 0.2}, {"event": "note", "step": 1, "text": "né\u2028\n"}]
     assert [log.append(row) for row in rows] == rows
     assert read_metrics(path) == rows
-    assert log.append({"step": 2, "loss_nats": float("nan"), "grad_norm": float("-inf")}) == {
+    assert log.append({"event": "train", "step": 2, "loss_nats": float("nan"), "grad_norm": float("-inf")}) == {
+        "event": "train",
         "step": 2,
         "loss_nats": None,
         "grad_norm": None,
@@ -136,12 +163,19 @@ def test_rows_are_read_back_as_they_were_written(tmp_path: Path) -> None:
 
 def test_a_line_torn_anywhere_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    row, last = {"step": 1}, '{"event": "train", "step": 12}'
+    row, last = {"event": "train", "step": 1}, '{"event": "train", "step": 12}'
     for length in range(len(last)):
         path.write_text(json.dumps(row) + "\n" + last[:length], encoding="utf-8")
         assert read_metrics(path) == [row]
-    path.write_bytes(b'{"step": 1}\n{"text": "\xc3')
-    assert read_metrics(path) == [row]
+    for damaged in (
+        b'{"text": "\xc3',
+        b"12\n",
+        b'{"event": "train"}\n',
+        b'{"evens": "train", "step": 2}\n',
+        b"[" * 100_000,
+    ):
+        path.write_bytes(b'{"event": "train", "step": 1}\n' + damaged)
+        assert read_metrics(path) == [row]
 
 
 def test_rows_after_a_step_are_cut_with_a_torn_line(tmp_path: Path) -> None:
@@ -162,6 +196,31 @@ def test_rows_after_a_step_are_cut_with_a_torn_line(tmp_path: Path) -> None:
     ]
     cut_metrics(tmp_path / "new.jsonl", 0)
     assert (tmp_path / "new.jsonl").read_bytes() == b""
+
+
+@pytest.mark.parametrize("failing", ["open", "fsync"])
+def test_a_full_disk_under_the_log_is_named(failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "metrics.jsonl"
+    MetricsLog(path).flush()  # there is nothing yet
+    MetricsLog(path).append({"event": "train", "step": 1})
+    before = path.read_bytes()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(*((Path, "write_bytes") if failing == "open" else (os, "fsync")), full)
+    with pytest.raises(RunError, match=r"cannot write .*metrics\.jsonl: No space left on device; mend that, and `gpt"):
+        cut_metrics(path, 0) if failing == "open" else MetricsLog(path).flush()
+    assert path.read_bytes() == before
+
+
+def test_a_folder_in_which_nothing_can_be_locked_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "open", read_only)
+    with pytest.raises(RunError, match=r"cannot work in .*/run: Read-only file system; it must be"), run.locked():
+        pass
 
 
 def test_a_log_that_cannot_be_written_says_how_to_go_on(tmp_path: Path) -> None:

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from gptrilogy.errors import CheckpointError
-from gptrilogy.files import read_json, replacing_folder, sha256_file, sha256_json, write_json
+from gptrilogy.files import (
+    read_object,
+    read_sealed,
+    remove_folder,
+    replacing_folder,
+    sha256_file,
+    write_json,
+    write_sealed,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,6 +24,7 @@ if TYPE_CHECKING:
 MANIFEST, CONFIG, MODEL = "manifest.json", "config.json", "model.safetensors"
 TOKENIZER, TRAIN_STATE = "tokenizer", "train_state"
 VERSION = 1
+MAX_HEADER_BYTES = 1 << 21  # of a safetensors file: 20,000 tensors, whose names take twenty times as much in memory
 
 
 @dataclass(slots=True)
@@ -44,12 +53,21 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, tokenizer: Path, s
             write_tensors(temporary / TRAIN_STATE / "tensors.safetensors", checkpoint.train_tensors)
             write_json(temporary / TRAIN_STATE / "values.json", checkpoint.train_values)
             listed = {"version": VERSION, **summary, "files": _inventory(temporary)}
-            write_json(temporary / MANIFEST, {**listed, "sha256": sha256_json(listed)})
+            write_sealed(temporary / MANIFEST, listed)
     except (OSError, shutil.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CheckpointError(
-            f"cannot write the checkpoint {folder}: {reason}; earlier checkpoints are intact"
-        ) from None
+        raise _not_written(folder, error) from None
+
+
+def amend_checkpoint(folder: Path, summary: Mapping[str, Any]) -> None:
+    """Add to the summary of a checkpoint, which is whole before, meanwhile and after.
+
+    Raises: CheckpointError where it does not exist, or cannot be written.
+    """
+    listed = manifest(folder)
+    try:
+        write_sealed(folder / MANIFEST, {**listed, **summary})
+    except OSError as error:
+        raise _not_written(folder, error) from None
 
 
 def read_checkpoint(folder: Path, *, with_train_state: bool = True) -> Checkpoint:
@@ -58,11 +76,11 @@ def read_checkpoint(folder: Path, *, with_train_state: bool = True) -> Checkpoin
     Raises: CheckpointError naming the file that is missing, cut or changed.
     """
     verify_checkpoint(folder)
-    config = cast("dict[str, Any]", read_json(folder / CONFIG))
+    config = _read_object(folder / CONFIG)
     model = read_tensors(folder / MODEL)
     if not with_train_state:
         return Checkpoint(config, model)
-    values = cast("dict[str, Any]", read_json(folder / TRAIN_STATE / "values.json"))
+    values = _read_object(folder / TRAIN_STATE / "values.json")
     return Checkpoint(config, model, read_tensors(folder / TRAIN_STATE / "tensors.safetensors"), values)
 
 
@@ -92,18 +110,15 @@ def manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / MANIFEST
     try:
-        found = read_json(path)
+        listed = read_sealed(path)
     except OSError as error:
         raise CheckpointError(f"{folder} is not a checkpoint: cannot read {MANIFEST}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from None
-    if not (isinstance(found, dict) and _is_inventory(cast("dict[str, Any]", found).get("files"))):
-        raise CheckpointError(f"{path} is damaged: it does not list the checkpoint's files")
-    listed = cast("dict[str, Any]", found)
     if listed.get("version") != VERSION:
         raise CheckpointError(f"{path} has version {listed.get('version')}, this gptrilogy reads {VERSION}")
-    if listed.pop("sha256", None) != sha256_json(listed):
-        raise CheckpointError(f"{path} is damaged: its SHA-256 of itself is wrong")
+    if not _is_inventory(listed.get("files")):
+        raise CheckpointError(f"{path} is damaged: it does not list the checkpoint's files")
     return listed
 
 
@@ -149,7 +164,7 @@ def prune(checkpoints: Path, *, keep_last: int = 2) -> None:
     keep = {best(checkpoints), *folders[-keep_last:]}
     for folder in folders:
         if folder not in keep:
-            shutil.rmtree(folder)
+            remove_folder(folder)
 
 
 def checkpoint_folders(checkpoints: Path) -> list[Path]:
@@ -160,15 +175,24 @@ def checkpoint_folders(checkpoints: Path) -> list[Path]:
 def read_tensors(path: Path) -> "dict[str, Tensor]":
     """Tensors of a safetensors file, which runs no code.
 
-    Raises: CheckpointError where it is not one.
+    Raises: CheckpointError where it is not one, or the disk fails.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariableType]
 
     try:
+        with path.open("rb") as file:
+            header_bytes = int.from_bytes(file.read(8), "little")
+        if header_bytes > MAX_HEADER_BYTES:
+            raise CheckpointError(
+                f"{path} is not a safetensors file of a model: its header has {header_bytes:,} bytes, at most "
+                f"{MAX_HEADER_BYTES:,} are read"
+            )
         return load_file(path)
-    except (SafetensorError, OSError) as error:
+    except SafetensorError as error:
         raise CheckpointError(f"{path} is not a safetensors file: {error}") from None
+    except (OSError, RuntimeError) as error:  # PyTorch opens it too, and has no error of its own for a disk that fails
+        raise CheckpointError(f"{path} cannot be read: {str(error).partition(chr(10))[0]:.200}") from None
 
 
 def write_tensors(path: Path, tensors: "Mapping[str, Tensor]", metadata: dict[str, str] | None = None) -> None:
@@ -186,6 +210,19 @@ def write_tensors(path: Path, tensors: "Mapping[str, Tensor]", metadata: dict[st
     except SafetensorError as error:  # it wraps the system's own error, a full disk for example
         raise OSError(None, str(error), str(path)) from None
     path.chmod(mode)  # safetensors makes it private
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """The settings in a file that its manifest vouches for, which anybody may have written."""
+    try:
+        return read_object(path)
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error!s:.100}") from None
+
+
+def _not_written(folder: Path, error: Exception) -> CheckpointError:
+    reason = getattr(error, "strerror", None) or error
+    return CheckpointError(f"cannot write the checkpoint {folder}: {reason}; earlier checkpoints are intact")
 
 
 def _inventory(folder: Path) -> dict[str, dict[str, Any]]:

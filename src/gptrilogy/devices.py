@@ -1,5 +1,6 @@
 """What this machine can do: where to run, at which precision, on how many threads, and its matrix-product ceiling."""
 
+import hashlib
 import os
 import platform
 import time
@@ -7,12 +8,15 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from gptrilogy import __version__
 from gptrilogy.errors import ConfigError
+from gptrilogy.files import sha256_file
 
 if TYPE_CHECKING:
     import torch
 
 Precision = Literal["fp32", "bf16"]
+DECIDING_CODE = ("data", "finetuning", "models", "native", "training")  # packages
 BF16_MIN_WIDTH = 128  # below this the casts of autocast cost more than the faster products save
 
 
@@ -56,7 +60,7 @@ def pick_precision(device: "torch.device", n_embd: int) -> tuple[Precision, str]
 @cache
 def bf16_unit() -> str | None:
     """The instruction set with which this CPU multiplies bf16, or None."""
-    flags = _cpu_flags()
+    flags = cpu_flags()
     names = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512", "bf16": "Arm"}
     return next((names[flag] for flag in names if flag in flags), None)
 
@@ -84,6 +88,8 @@ def describe() -> dict[str, Any]:
     import torch
 
     return {
+        "gptrilogy": __version__,
+        "code": code_sha256(),
         "cpu": cpu_model(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
@@ -92,6 +98,16 @@ def describe() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
+
+
+@cache
+def code_sha256() -> str:
+    """One hash of all our files that decide the numbers of a training run."""
+    digest, root = hashlib.sha256(), Path(__file__).parent
+    for part in DECIDING_CODE:
+        for path in sorted(path for path in (root / part).iterdir() if path.suffix in (".py", ".cpp", ".h")):
+            digest.update(f"{part}/{path.name} {sha256_file(path)}\n".encode())
+    return digest.hexdigest()
 
 
 @cache
@@ -113,7 +129,8 @@ def memory_bytes() -> int:
     return min(total, limit)
 
 
-def _cpu_flags() -> frozenset[str]:
+def cpu_flags() -> frozenset[str]:
+    """What this CPU can do, in the system's words; of machines with equal processors some hide a part of it."""
     fields = _cpuinfo()
     return frozenset((fields.get("flags") or fields.get("Features") or "").split())
 

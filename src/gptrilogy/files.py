@@ -4,12 +4,14 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-CHUNK_BYTES = 1 << 20
+SEAL = "sha256"
+MAX_JSON_BYTES = 1 << 24  # of settings, a manifest or an index: 60,000 shards take as much
+MAX_JSON_VALUES = 600_000  # of which `[{},{},...` makes thirty times its size in memory
 
 
 def sha256_file(path: Path) -> str:
@@ -32,9 +34,40 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file that anybody may have written: read only where it cannot fill the memory.
+
+    Raises: OSError; ValueError where it is too large, no JSON in UTF-8, or another value; RecursionError.
+    """
+    with path.open("rb") as file:
+        content = file.read(MAX_JSON_BYTES + 1)
+    if len(content) > MAX_JSON_BYTES or sum(map(content.count, (b"[", b"{", b","))) > MAX_JSON_VALUES:
+        raise ValueError(f"it has more than {MAX_JSON_BYTES:,} bytes or {MAX_JSON_VALUES:,} values")
+    found: object = json.loads(content.decode("utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError(f"it holds a JSON {type(found).__name__}, not an object")
+    return cast("dict[str, Any]", found)
+
+
 def write_json(path: Path, value: object) -> None:
     """Replace `path` by a JSON document, atomically."""
     write_atomic(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8"))
+
+
+def write_sealed(path: Path, fields: Mapping[str, Any]) -> None:
+    """As `write_json`, with a field that is the SHA-256 of all others, so that no flipped bit goes unseen."""
+    write_json(path, {**fields, SEAL: sha256_json(fields)})
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """What `write_sealed` wrote.
+
+    Raises: as `read_object`; ValueError where it is anything else.
+    """
+    fields = read_object(path)
+    if fields.pop(SEAL, None) != sha256_json(fields):
+        raise ValueError("its SHA-256 of itself is missing or wrong")
+    return fields
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -66,7 +99,10 @@ def replacing(path: Path) -> Generator[Path]:
 
 @contextmanager
 def replacing_folder(folder: Path) -> Generator[Path]:
-    """Like `replacing`, for a folder with everything in it: each file reaches the disk before the name does."""
+    """Like `replacing`, for a folder with everything in it: each file reaches the disk before the name does.
+
+    A folder that is replaced is whole until the new one is, but for the moment between two renames.
+    """
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
@@ -74,12 +110,34 @@ def replacing_folder(folder: Path) -> Generator[Path]:
         yield temporary
         for path in [*temporary.rglob("*"), temporary]:
             flush(path)
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.rename(folder)
+        with _out_of_the_way(folder):
+            temporary.rename(folder)
         flush(folder.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder so that a crash leaves all of it, or none under its name."""
+    aside = folder.with_name(f".{folder.name}.{os.getpid()}.old.tmp")
+    folder.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)  # what stays is removed as a temporary
+
+
+@contextmanager
+def _out_of_the_way(folder: Path) -> Generator[None]:
+    """A folder's name free for another; it is put back if that fails, and deleted if not."""
+    if not folder.exists():
+        yield
+        return
+    aside = folder.with_name(f".{folder.name}.{os.getpid()}.old.tmp")
+    folder.rename(aside)
+    try:
+        yield
+    except OSError:
+        aside.rename(folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def remove_temporaries(folder: Path) -> None:

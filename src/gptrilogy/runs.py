@@ -14,10 +14,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, cast
 
 from gptrilogy.errors import RunError
-from gptrilogy.files import read_json, write_atomic, write_json
+from gptrilogy.files import SEAL, flush, read_object, sha256_json, write_atomic, write_json, write_sealed
 
 Row: TypeAlias = dict[str, Any]  # one line of metrics.jsonl
 
@@ -90,7 +90,7 @@ class Run:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write_json(run.environment_path, environment)
-            write_json(run.config_path, config)
+            write_sealed(run.config_path, config)
         except OSError as error:
             raise RunError(f"cannot write the run folder {folder}: {error.strerror}; choose another --out") from None
         return run
@@ -109,21 +109,46 @@ class Run:
         return run
 
     def config(self) -> Row:
-        return _read(self.config_path)
+        """What the run was asked for and has resolved, as it was written; or as somebody left it who took the seal off.
+
+        Raises: RunError where it cannot be read, or is not what its seal says.
+        """
+        config = _read(self.config_path)
+        seal = config.pop(SEAL, None)
+        if seal is not None and seal != sha256_json(config):
+            raise RunError(
+                f"{self.config_path} is not as it was written, its SHA-256 is {sha256_json(config):.12} and not "
+                f"{seal!s:.12}: put it back, or delete its line {SEAL!r} if you changed it on purpose"
+            )
+        return config
 
     def write_config(self, config: Row) -> None:
-        write_json(self.config_path, config)
+        write_sealed(self.config_path, config)
 
     def environment(self) -> Row:
-        return _read(self.environment_path)
+        """What the run began with.
+
+        Raises: RunError where it does not say how many threads, which decides how sums are rounded.
+        """
+        found = _read(self.environment_path)
+        if type(threads := found.get("threads")) is not int or threads < 1:
+            raise RunError(
+                f"{self.environment_path} must hold threads, a whole number from 1, got {threads!r:.60}; put it back"
+            )
+        return found
 
     @contextmanager
     def locked(self) -> Generator[None]:
         """Keep other processes from working in this folder; the lock goes with the process, however it ends.
 
-        Raises: RunError where another process holds it.
+        Raises: RunError where another process holds it, or the folder cannot be written.
         """
-        descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise RunError(
+                f"cannot work in {self.folder}: {error.strerror}; it must be a folder that can be written"
+            ) from None
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -169,38 +194,63 @@ class MetricsLog:
         Raises: RunError where the disk is full or gone.
         """
         finite = {key: None if isinstance(x, float) and not math.isfinite(x) else x for key, x in row.items()}
-        try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(finite, allow_nan=False) + "\n")
-        except OSError as error:
-            raise RunError(
-                f"cannot write {self.path}: {error.strerror}; mend that, and `gpt resume {self.path.parent}` goes on "
-                "from the last checkpoint"
-            ) from None
+        with _explained(self.path), self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(finite, allow_nan=False) + "\n")
         return finite
+
+    def flush(self) -> None:
+        """Force the rows out to the disk, so that they outlive what a checkpoint of the same step outlives.
+
+        Raises: RunError where the disk is full or gone.
+        """
+        with _explained(self.path):
+            if self.path.exists():
+                flush(self.path)
 
 
 def read_metrics(path: Path) -> list[Row]:
-    """All whole rows; a line cut short by a killed process is left out."""
+    """All rows of a run's log that are whole: what a killed process cut short, or a disk damaged, is left out."""
+    return [row for row in read_rows(path) if "event" in row and isinstance(row.get("step"), int)]
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The JSON objects of a file that has one a line; a line that holds none is left out."""
     if not path.exists():
         return []
     rows: list[Row] = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
+            row: object = json.loads(line)
+        except (ValueError, RecursionError):
             continue
+        if isinstance(row, dict):
+            rows.append(cast("Row", row))
     return rows
 
 
 def cut_metrics(path: Path, step: int) -> None:
-    """Drop the rows after a checkpoint's step, which a resumed run will write again."""
-    kept = [row for row in read_metrics(path) if row.get("step", 0) <= step]
-    write_atomic(path, "".join(json.dumps(row) + "\n" for row in kept).encode())
+    """Drop the rows after a checkpoint's step, which a resumed run will write again.
+
+    Raises: RunError where the disk is full or gone.
+    """
+    with _explained(path):
+        kept = [row for row in read_metrics(path) if row["step"] <= step]
+        write_atomic(path, "".join(json.dumps(row) + "\n" for row in kept).encode())
+
+
+@contextmanager
+def _explained(path: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"cannot write {path}: {error.strerror}; mend that, and `gpt resume {path.parent}` goes on from the last "
+            "checkpoint"
+        ) from None
 
 
 def _read(path: Path) -> Row:
     try:
-        return read_json(path)
-    except (OSError, ValueError) as error:
-        raise RunError(f"cannot read {path}: {error}") from None
+        return read_object(path)
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"cannot read {path}: {error!s:.100}; put the file back, or start the run again") from None

@@ -1,19 +1,24 @@
 """From text, or from shards that exist, to a run folder with a tokenizer and shards of its own."""
 
+import io
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from gptrilogy.config import Tree, merge, parse
+from gptrilogy.corpus import sources
 from gptrilogy.corpus.documents import Document
+from gptrilogy.corpus.readers import plain
 from gptrilogy.data.shards import PackedData, open_shards
 from gptrilogy.errors import ConfigError, DataError, TokenizerError
+from gptrilogy.files import read_json
 from gptrilogy.runs import Run
-from gptrilogy.tokenizers import BytesTokenizer, Tokenizer, load_tokenizer, save_tokenizer, train_byte_bpe
+from gptrilogy.tokenizers import BytesTokenizer, Tokenizer, bpe_training, load_tokenizer, save_tokenizer, train_byte_bpe
 from gptrilogy.training.config import RunConfig
-from gptrilogy.training.preparation import packed_source, prepare, survey
+from gptrilogy.training.preparation import packed_source, prepare, readable, survey, take_in
 
 TEXTS = [f"Chapter {number}. It is a truth, universally acknowledged, the {number}th time.\n" for number in range(40)]
 Ready = Callable[..., tuple[Tokenizer, PackedData]]
@@ -76,6 +81,35 @@ def test_a_tokenizer_is_trained_on_the_training_text_alone_and_capped_by_it(
     assert train_byte_bpe(train, 50_000).fingerprint == tokenizer.fingerprint
     smaller, _ = ready("smaller", novels, tokenizer="byte_bpe", model={"n_vocab": 300})
     assert smaller.n_vocab == 300
+
+
+def test_a_text_too_long_to_be_held_gives_the_same_tokenizer_and_the_same_shards(
+    ready: Ready, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    novel = tmp_path / "novel.txt"
+    novel.write_text("\n\n".join(TEXTS), encoding="utf-8")
+    wanted = {"tokenizer": "byte_bpe", "model": {"n_vocab": 300}}
+    expected, whole = ready("whole", novel, **wanted)
+    monkeypatch.setattr(sources, "LONG_CHARS", 50)
+    monkeypatch.setattr(plain, "PART_BYTES", 7)
+    tokenizer, data = ready("long", novel, **wanted)
+    assert len(data.index.split.long_cuts) == 1
+    assert tokenizer.fingerprint == expected.fingerprint
+    assert data.valid.text_bytes > 0
+    assert data.index.shards == whole.index.shards  # with their hashes
+    assert data.index.split.replace(long_cuts=()) == whole.index.split
+
+
+def test_learning_a_vocabulary_tells_how_far_it_is(
+    ready: Ready, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bpe_training, "SMALL_CHARS", 0)
+    novel = tmp_path / "novel.txt"
+    novel.write_text("".join(TEXTS), encoding="utf-8")
+    told: list[str] = []
+    ready("run", novel, tokenizer="byte_bpe", model={"n_vocab": 270}, progress=told.append)
+    assert any(line.startswith("counted 0 MB: ") for line in told)
+    assert "learned 13 of 13 merges" in told
 
 
 def test_a_named_tokenizer_is_taken_and_kept_with_the_run(ready: Ready, novels: Path, tmp_path: Path) -> None:
@@ -165,6 +199,33 @@ def test_an_interrupted_preparation_goes_on_to_the_same_bytes(
     notes.clear()
     ready("run", novels, **fields)
     assert notes == []
+
+
+def test_standard_input_is_read_into_the_run_and_packed_from_there(
+    tmp_path: Path, notes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("".join(TEXTS).encode())))
+    run = Run.create(tmp_path / "run", {}, {})
+    config = parse(RunConfig, {"data": {"sources": ["-"]}, "tokenizer": "bytes"})
+    take_in(config.data, run, notes.append, notes.append)
+    assert notes == ["read 0.0 MB", "read 0.0 MB from standard input: text, one document"]
+    split = survey(readable(config.data, run), config.seed, notes.append)
+    _, data = prepare(config, split, run, notes.append, notes.append)
+    assert data.train.text_bytes + data.valid.text_bytes == sum(map(len, TEXTS))
+    assert read_json(run.data_folder / "sources.json")["files"] == {}  # there is nothing to look at again
+
+
+def test_where_standard_input_breaks_off_no_run_is_left(
+    tmp_path: Path, notes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    run = Run.create(tmp_path / "run", {}, {})
+    config = parse(RunConfig, {"data": {"sources": ["-"]}})
+    with pytest.raises(DataError, match="standard input gave nothing"):
+        take_in(config.data, run, notes.append, notes.append)
+    assert not run.holds_a_run()
+    with pytest.raises(DataError, match="standard input was not read to its end"):
+        readable(config.data, run)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

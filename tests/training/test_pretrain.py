@@ -30,7 +30,7 @@ def test_a_row_of_each_event_holds_what_the_contract_names(whole: Run) -> None:
     assert fields["train"] == place | {"loss_nats", "lr", "grad_norm", "tokens_per_s"}
     assert fields["valid"] == place | {"loss_nats", "bits_per_byte"}
     assert fields["checkpoint"] == place | {"path"}
-    assert fields["end"] == place | {"loss_nats", "bits_per_byte"}
+    assert fields["end"] == place | {"loss_nats", "bits_per_byte", "epochs", "state_sha256"}
     assert rows[-1]["event"] == "end"
     assert [row["step"] for row in rows if row["event"] == "valid"] == [10, 20, 30, 40, 50]
     assert all(row["tokens"] == row["step"] * 3 * 16 for row in rows)

@@ -51,6 +51,15 @@ def test_stopping_after_every_single_step_changes_no_bit(
     assert resumed == [*range(1, steps)]
 
 
+def test_what_a_killed_process_left_beside_a_tokenizer_does_not_get_into_checkpoints(
+    new_run: Callable[..., Run], train: Callable[..., Outcome]
+) -> None:
+    run = new_run()
+    (run.tokenizer_folder / ".tokenizer.json.123.tmp").write_text("{")
+    train(run, stop_at=1)
+    assert [*run.folder.rglob("*.tmp")] == []
+
+
 @pytest.mark.parametrize("stop_at", [0, 1, 9, 10, 29, 49, 50, 51])
 def test_a_run_stopped_once_ends_like_one_that_never_was(
     stop_at: int,

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from gptrilogy.config import parse
 from gptrilogy.data.index import WeightedSet
@@ -30,7 +31,7 @@ def found(notes: list[str], *sources: Path, **fields: object) -> list[TextSet]:
 
 
 def texts(one: TextSet) -> list[str]:
-    return [document.text for document in one.read(None)]
+    return ["".join(document.parts()) for document in one.read(None)]
 
 
 def test_a_corpus_without_weights_is_one_text(tmp_path: Path, notes: list[str]) -> None:
@@ -96,6 +97,11 @@ def test_files_and_folders_are_sets_by_their_names(tmp_path: Path, notes: list[s
         ("web=much", "weights.web: input should be a valid number"),
         ("=1", "must be pairs such as"),
         ("web=1,web=2", "must name each set once"),
+        ("web=nan,books=1", "weights.web: input should be a finite number, got 'nan'"),
+        ("web=inf,books=1", "weights.web: input should be a finite number, got 'inf'"),
+        ("web=60%,books=1", "weights must be percentages all of them, or none"),
+        ("web=much%", "weights.web: input should be a valid number"),
+        ("web=-5%,books=5%", "weights.web: input should be greater than or equal to 0, got '-0.05'"),
         ("", "must be pairs such as"),
     ],
 )
@@ -112,8 +118,29 @@ def test_two_sets_of_one_name_are_refused_where_it_matters(tmp_path: Path, notes
         (tmp_path / folder / "tale.txt").write_text(folder)
     sources = [tmp_path / folder / "tale.txt" for folder in ("one", "two")]
     assert texts(found(notes, *sources)[0]) == ["one", "two"]
-    with pytest.raises(ConfigError, match="tale is the name of two sets: rename"):
+    says = re.escape(f"{sources[0]} and {sources[1]} are both the set tale: rename one, or make a link of another name")
+    with pytest.raises(ConfigError, match=says):
         found(notes, *sources, weights="tale=1")
+    (tmp_path / "story").symlink_to(sources[1])
+    sets = found(notes, sources[0], tmp_path / "story", weights="tale=1,story=2")
+    assert [(one.name, texts(one)) for one in sets] == [("tale", ["one"]), ("story", ["two"])]
+
+
+def test_percentages_are_weights(tmp_path: Path, notes: list[str]) -> None:
+    for asked in ("web=58.9%, books=41.1 %", {"web": "58.9%", "books": "41.1%"}):
+        sets = found(notes, corpus(tmp_path), weights=asked)
+        assert [(one.name, one.weight) for one in sets] == [("web", 0.589), ("books", 0.411)]
+    assert set(notes) == {"the set notes has no weight and is left out"}
+
+
+def test_a_name_that_no_folder_can_have_is_made_one(tmp_path: Path, notes: list[str]) -> None:
+    (tmp_path / "Jane's novels.txt.zst").write_bytes(zstandard.compress(b"Emma"))
+    (tmp_path / "notes.md").write_text("to do")
+    sources = (tmp_path / "Jane's novels.txt.zst", tmp_path / "notes.md")
+    sets = found(notes, *sources, weights={"Jane-s-novels": 1, "notes": 1})
+    assert [(one.name, texts(one)) for one in sets] == [("Jane-s-novels", ["Emma"]), ("notes", ["to do"])]
+    with pytest.raises(ConfigError, match="did you mean Jane-s-novels"):
+        found(notes, *sources, weights={"Jane's novels": 1, "notes": 1})
 
 
 def test_a_mixture_beside_other_text_needs_all_weights(tmp_path: Path, notes: list[str]) -> None:

@@ -1,31 +1,33 @@
 """A run from its requested config to its end: survey, tokenizer, shards, fit, plan, train. Imports torch."""
 
-import math
+import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
-
-import torch
 
 from gptrilogy.checkpoints import checkpoint_folders, manifest
 from gptrilogy.cli.output import print_json
 from gptrilogy.cli.plan_text import mixture_lines, mixture_warnings, plan_lines
 from gptrilogy.config import merge, parse
+from gptrilogy.corpus.spooling import SPOOL
 from gptrilogy.data.mixture import MixtureRow, mixture_table
 from gptrilogy.data.shards import PackedData, open_shards
 from gptrilogy.data.split import Split
-from gptrilogy.devices import describe, matmul_flops, memory_bytes, pick_device, pick_precision
+from gptrilogy.devices import matmul_flops, memory_bytes, pick_device, pick_precision
+from gptrilogy.errors import CheckpointError
 from gptrilogy.generation.config import Sampling
 from gptrilogy.generation.language_model import LanguageModel
 from gptrilogy.models.gpt import GPT
-from gptrilogy.recipes.auto import DEFAULT_BUDGET_S, candidates, expected, fit_steps, vocabulary_size
+from gptrilogy.native.building import compiled
+from gptrilogy.recipes.auto import DEFAULT_BUDGET_S, TIMING_SHARE, candidates, expected, fit_steps, vocabulary_size
 from gptrilogy.runs import Run
 from gptrilogy.scaling.compute import training_flops_per_token
 from gptrilogy.scaling.plan import Plan, make_plan
 from gptrilogy.tokenizers import Tokenizer, load_tokenizer
 from gptrilogy.training.config import RunConfig
 from gptrilogy.training.picture import draw_loss
-from gptrilogy.training.preparation import prepare, survey_sets
+from gptrilogy.training.preparation import prepare, readable, survey_sets
 from gptrilogy.training.pretrain import pretrain
 from gptrilogy.training.progress import ConsoleReporter
 from gptrilogy.training.resolve import resolve
@@ -51,7 +53,7 @@ def prepare_run(requested: RunConfig, run: Run, reporter: ConsoleReporter, *, st
 
     Raises: DataError, ConfigError, TokenizerError, RunError.
     """
-    split = survey_sets(requested.data, requested.seed, reporter.note)
+    split = survey_sets(readable(requested.data, run), requested.seed, reporter.note)
     ceiling = measured_ceiling(requested)
     auto = requested.recipe == "auto"
     budget_s = requested.budget_s or DEFAULT_BUDGET_S
@@ -75,8 +77,12 @@ def prepare_run(requested: RunConfig, run: Run, reporter: ConsoleReporter, *, st
 def fit_to_budget(
     requested: RunConfig, data: PackedData, reporter: ConsoleReporter, ceiling: float, seconds: float
 ) -> tuple[RunConfig, Timing]:
-    """Time the likely candidates, and take the one from which most is to be expected in the time that is left."""
+    """Time the likely candidates, and take the one from which most is to be expected in the time that is left.
+
+    On a machine so slow or busy that the first of them take long, the others are not timed.
+    """
     begun = time.monotonic()
+    compiled("decoding")  # the first time on a machine it takes seconds, which samples would take out of training
     tried: list[tuple[float, RunConfig, Timing]] = []
     for candidate in candidates(requested, data, seconds=seconds, flops_per_s=ceiling):
         config, _ = resolve(candidate, data)
@@ -88,10 +94,13 @@ def fit_to_budget(
             f"timed {config.model.n_layer} layers of {config.model.n_embd}: {timing.step_s * 1e3:.0f} ms a step, "
             f"so about {bits:.2f} bits a byte in the time there is"
         )
+        if time.monotonic() - begun > TIMING_SHARE * seconds:
+            break
     _, chosen, timing = min(tried, key=lambda row: row[0])
-    n_valid = math.ceil(2 * len(data.valid) / chosen.model.n_ctx)
+    if chosen.train.optimizer == "muon":
+        reporter.note("optimizer muon for the matrices of the blocks, AdamW, the papers', for the rest")
     left_s = seconds - (time.monotonic() - begun)
-    return fit_steps(chosen, requested, seconds=left_s, timing=timing, n_valid=n_valid), timing
+    return fit_steps(chosen, requested, data, seconds=left_s, timing=timing), timing
 
 
 def reopen_run(config: RunConfig, run: Run) -> Prepared:
@@ -110,22 +119,11 @@ def lengthened(prepared: Prepared, max_steps: int) -> Prepared:
 
 
 def steps_done(run: Run) -> int:
-    folders = checkpoint_folders(run.checkpoints_folder)
-    return int(manifest(folders[-1])["step"]) if folders else 0
-
-
-def restore_environment(run: Run, reporter: ConsoleReporter) -> None:
-    """Take the thread count the run began with; say where this machine's bits may differ from that one's."""
-    stored = run.environment()
-    torch.set_num_threads(int(stored["threads"]))
-    now = describe()
-    differences = [
-        f"{key} was {stored.get(key)}, is {now[key]}"
-        for key in ("cpu", "torch", "threads", "gpu")
-        if stored.get(key) != now[key]
-    ]
-    if differences:
-        reporter.warn(f"the run continues, not bit-exact: {'; '.join(differences)}")
+    """The step of the newest checkpoint, without those whose manifest is damaged."""
+    for folder in reversed(checkpoint_folders(run.checkpoints_folder)):
+        with suppress(CheckpointError):
+            return int(manifest(folder)["step"])
+    return 0
 
 
 def measured_ceiling(config: RunConfig) -> float:
@@ -172,11 +170,23 @@ def show_plan(prepared: Prepared, reporter: ConsoleReporter) -> None:
         reporter.warn(warning)
 
 
+def show_reading(prepared: Prepared, reporter: ConsoleReporter) -> None:
+    """How often a run with another last step reads its text, all its steps counted."""
+    plan, mixture = plan_of(prepared), mixture_of(prepared)
+    times = "" if mixture else f", {plan.epochs or 0:.2f} times the text"
+    reporter.note(f"by step {plan.steps:,} it will have read {plan.tokens:,} tokens{times}")
+    for line in mixture_lines(mixture):
+        reporter.note(line)
+    for warning in (*plan.warnings, *mixture_warnings(mixture)):
+        reporter.warn(warning)
+
+
 def train_run(
     prepared: Prepared, run: Run, reporter: ConsoleReporter, *, stop_at: int | None = None, json: bool = False
 ) -> int:
     """Train a prepared run and tell how it went; -> the exit code."""
     config = prepared.config
+    shutil.rmtree(run.folder / SPOOL, ignore_errors=True)  # it is packed
     reporter.expect(
         max_steps=config.train.max_steps or 0,
         flops_per_token=training_flops_per_token(config.model),

@@ -1,6 +1,8 @@
 """What a pretraining run is: model, tokenizer, data, optimisation. Needs no torch."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Field
 
@@ -9,7 +11,9 @@ from gptrilogy.models.config import GPTConfig
 
 
 def _weights(given: Any) -> Any:
-    """A mixture as a flag says it, `web=0.6,books=0.4`; anything else is left to the field's type."""
+    """A mixture as a flag says it, `web=0.6,books=0.4` or `web=60%,books=40%`; the rest is left to the field's type."""
+    if isinstance(given, Mapping):
+        return _without_percent(cast("Mapping[str, Any]", given))
     if not isinstance(given, str):
         return given
     pairs = [pair.rpartition("=") for pair in given.split(",")]
@@ -18,23 +22,48 @@ def _weights(given: Any) -> Any:
     weights = {name.strip(): weight.strip() for name, _, weight in pairs}
     if len(weights) < len(pairs):
         raise ValueError("weights must name each set once")
-    return weights
+    return _without_percent(weights)
+
+
+def _without_percent(weights: Mapping[str, Any]) -> dict[str, Any]:
+    """Percentages as shares: 60% is the 0.6 that a person means by it."""
+    in_percent = {name: str(weight).strip().endswith("%") for name, weight in weights.items()}
+    if not any(in_percent.values()):
+        return dict(weights)
+    if not all(in_percent.values()):
+        raise ValueError("weights must be percentages all of them, or none")
+    return {name: _hundredth(str(weight).strip().removesuffix("%")) for name, weight in weights.items()}
+
+
+def _hundredth(percent: str) -> str:
+    """A hundredth of a number as it is written; what is no number stays, to be refused.
+
+    >>> _hundredth("14.1")
+    '0.141'
+    """
+    try:
+        return str(Decimal(percent) / 100)
+    except InvalidOperation:
+        return f"{percent}%"
 
 
 class DataConfig(Config):
     """Which text, and how much of it is held out."""
 
     sources: tuple[str, ...] = Field(
-        default=(), description="files, folders, JSONL, a built corpus, or a packed shard folder"
+        default=(), description="files, folders, standard input, a built corpus, or a packed shard folder"
     )
     weights: Annotated[dict[str, Annotated[float, Field(ge=0)]], BeforeValidator(_weights)] = Field(
-        default={}, description="shares of the training windows, as web=0.6,books=0.4; none: a corpus's own"
+        default={},
+        description="shares of the training windows, as web=3,books=1 or web=75%,books=25%; none: a corpus's own",
     )
     valid: tuple[str, ...] = Field(default=(), description="validation text of its own, instead of a held-out part")
     valid_fraction: float = Field(
         default=0.05, gt=0, le=0.5, description="share of the documents held out for validation"
     )
-    text_field: str = Field(default="text", description="the field of a JSONL line that holds its text")
+    text_field: str = Field(
+        default="text", description="the field of a JSON line, or the column of Parquet, that holds the text"
+    )
 
     def check(self) -> None:
         if self.weights and not any(self.weights.values()):
@@ -47,7 +76,12 @@ class LoopConfig(Config):
     max_steps: int | None = Field(default=None, ge=1, description="optimizer steps; none: from epochs or the budget")
     epochs: float | None = Field(default=None, gt=0, description="passes over the data, instead of max_steps")
     batch_size: int = Field(default=32, ge=1, description="sequences an optimizer step")
-    learning_rate: float = Field(default=6e-4, gt=0, description="peak rate")
+    optimizer: Literal["adamw", "muon"] = Field(
+        default="adamw", description="adamw, as the papers; muon, not theirs, for matrices of the blocks beside AdamW"
+    )
+    learning_rate: float = Field(default=6e-4, gt=0, description="peak rate, of what AdamW moves")
+    muon_learning_rate: float = Field(default=0.02, gt=0, description="the same of Muon; both follow one schedule")
+    muon_momentum: float = Field(default=0.95, ge=0, lt=1, description="of Muon")
     beta1: float = Field(default=0.9, ge=0, lt=1, description="of Adam")
     beta2: float = Field(default=0.95, ge=0, lt=1, description="of Adam")
     epsilon: float = Field(default=1e-8, gt=0, description="of Adam")

@@ -21,7 +21,7 @@ from gptrilogy.runs import MetricsLog, Row, Run, cut_metrics, read_metrics
 from gptrilogy.training.config import LoopConfig
 from gptrilogy.training.optimizer import set_learning_rate
 from gptrilogy.training.signals import StopRequest
-from gptrilogy.training.state import TrainState, generators, restore, restore_generators
+from gptrilogy.training.state import TrainState, generators, restore, restore_generators, state_hash
 
 MAX_SKIPPED = 3
 NOT_JUDGED: Mapping[str, float] = {}
@@ -94,7 +94,7 @@ def begin(run: Run, reporter: Reporter, build: Callable[[Checkpoint | None], Tra
     def on_bad(error: CheckpointError) -> None:
         reporter.warn(f"{error}; going back to the checkpoint before it")
 
-    for place in (run.folder, run.checkpoints_folder):
+    for place in (run.folder, run.tokenizer_folder, run.checkpoints_folder):
         remove_temporaries(place)
     folder = newest_valid(run.checkpoints_folder, on_bad)
     for later in checkpoint_folders(run.checkpoints_folder):
@@ -140,33 +140,57 @@ def run_loop(
         journal.save()  # what it found, in the checkpoint that was written without it
 
     while state.step < end and not stop:
-        # 2. Gradients of one step; a request to stop leaves the step unmade.
-        before, started = generators(), time.perf_counter()
-        rate = objective.learning_rate(state.step)
-        losses = objective.gradients(state, stop, reporter.within_step)
-        if losses is None:
-            restore_generators(before)
+        # 2. One step, written down; a request to stop leaves it unmade.
+        started = time.perf_counter()
+        step = take_step(state, objective, stop, reporter.within_step)
+        if step is None:
             break
+        journal.train(step, seconds=time.perf_counter() - started)
+        _check_finite(state, step, reporter)
 
-        # 3. The update, unless a number is not finite: then no weight and no moment is touched.
-        applied, grad_norm = update(state, rate, losses["loss_nats"], train.grad_clip)
-        state.step += 1
-        state.samples += train.batch_size
-        journal.train(losses, rate, grad_norm, applied=applied, seconds=time.perf_counter() - started)
-        _check_finite(state, applied, losses["loss_nats"], grad_norm, reporter)
-
-        # 4. What is due at this step: validation, a sample, a checkpoint.
+        # 3. What is due at this step: validation, a sample, a checkpoint.
         validate_if_due()
         if on_step:
             on_step(state)
-        if is_due(train.checkpoint_every) or journal.is_save_overdue():
+        save_is_due = is_due(train.checkpoint_every) or journal.is_save_overdue()
+        if save_is_due and not state.skipped_in_a_row:  # a third such step must go back to before the first
             journal.save()
 
-    # 5. The end, judged on more held-out data, or an early one that loses nothing.
+    # 4. The end, judged on more held-out data, or an early one that loses nothing.
     journal.save()
     if state.step >= max_steps and not journal.has_ended():
-        journal.validated("end", objective.validate(state, stop, last=True))
+        sha256 = state_hash(state.checkpoint(objective.config))
+        journal.validated("end", objective.validate(state, stop, last=True), state_sha256=sha256)
     return Outcome(journal.last_row, best(run.checkpoints_folder), journal.has_ended())
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The numbers of one step; where one was not finite, the update was not applied."""
+
+    losses: Row
+    rate: float
+    grad_norm: float
+    applied: bool
+
+
+def take_step(
+    state: TrainState[M], objective: Objective[TrainState[M]], stop: StopRequest, on_progress: OnProgress
+) -> Step | None:
+    """The gradient of the next batch, and the update by it; None, with the state as it was, on a request to stop.
+
+    Where a number is not finite no weight and no moment is touched, and the step counts as skipped.
+    """
+    before, rate = generators(), objective.learning_rate(state.step)
+    losses = objective.gradients(state, stop, on_progress)
+    if losses is None:
+        restore_generators(before)
+        return None
+    applied, grad_norm = update(state, rate, losses["loss_nats"], objective.train.grad_clip)
+    state.step += 1
+    state.samples += objective.train.batch_size
+    state.skipped_in_a_row = 0 if applied else state.skipped_in_a_row + 1
+    return Step(losses, rate, grad_norm, applied)
 
 
 def update(state: TrainState[M], rate: float, loss_nats: float, grad_clip: float) -> tuple[bool, float]:
@@ -217,11 +241,11 @@ class _Journal(Generic[M]):
             self.last_row = written
         return row
 
-    def train(self, losses: Row, rate: float, grad_norm: float, *, applied: bool, seconds: float) -> None:
+    def train(self, step: Step, *, seconds: float) -> None:
         amounts = self.objective.progress(self.objective.train.batch_size)
         speeds = {f"{unit}_per_s": round(amount / seconds, 1) for unit, amount in amounts.items()}
-        skipped = {} if applied else {"skipped": True}
-        self.record("train", **losses, lr=rate, grad_norm=grad_norm, **speeds, **skipped)
+        skipped = {} if step.applied else {"skipped": True}
+        self.record("train", **step.losses, lr=step.rate, grad_norm=step.grad_norm, **speeds, **skipped)
 
     def save(self) -> None:
         """Write a checkpoint, unless this very step has one; the best and the last two are kept."""
@@ -234,11 +258,11 @@ class _Journal(Generic[M]):
         self._saved_at, self._saved_s = step, time.monotonic()
         self.record("checkpoint", path=str(folder.relative_to(self.run.folder)))
 
-    def validated(self, event: str, found: Judgement | None) -> None:
+    def validated(self, event: str, found: Judgement | None, **facts: Any) -> None:
         """Note the outcome of a validation, None if a request to stop cut it short."""
         if found is None:
             return
-        self.record(event, **found.logged)
+        self.record(event, **found.logged, **facts)
         self.validated_steps.add(self.state.step)
         if event == "valid" and all(map(math.isfinite, found.kept.values())):
             self._judged = (self.state.step, found.kept)
@@ -256,16 +280,14 @@ def _is_result(row: Row) -> bool:
     return row["event"] in ("train", "valid", "end")
 
 
-def _check_finite(state: TrainState[M], applied: bool, loss_nats: float, grad_norm: float, reporter: Reporter) -> None:
-    """Count skipped steps in a row; the third is the last.
+def _check_finite(state: TrainState[M], step: Step, reporter: Reporter) -> None:
+    """Tell of a skipped step; the third in a row is the last.
 
     Raises: DivergedError.
     """
-    if applied:
-        state.skipped_in_a_row = 0
+    if step.applied:
         return
-    state.skipped_in_a_row += 1
-    what = f"step {state.step}: loss {loss_nats}, gradient norm {grad_norm}"
+    what = f"step {state.step}: loss {step.losses['loss_nats']}, gradient norm {step.grad_norm}"
     reporter.warn(f"{what}: not finite, so the step was skipped and no weight changed")
     if state.skipped_in_a_row >= MAX_SKIPPED:
         raise DivergedError(

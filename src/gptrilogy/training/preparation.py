@@ -1,22 +1,52 @@
 """From the sources a config names to a run folder with its tokenizer and packed shards."""
 
 from collections.abc import Iterator, Mapping
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import TypeAlias
 
-from gptrilogy.corpus.sources import OnSkip, read_documents
+from gptrilogy.corpus.sources import OnSkip, stream_documents
+from gptrilogy.corpus.spooling import SPOOL, called, is_passing, spool, spooled
 from gptrilogy.data.index import INDEX, SETS, WeightedSet, read_sets, write_sets
 from gptrilogy.data.shards import PackedData, link_shards, open_shards, pack
 from gptrilogy.data.split import Split, plan_split
 from gptrilogy.errors import ConfigError, DataError
 from gptrilogy.runs import Run
 from gptrilogy.tokenizers import Tokenizer, load_tokenizer, save_tokenizer, train_byte_bpe
+from gptrilogy.tokenizers.pieces import streamed
 from gptrilogy.training.config import DataConfig, RunConfig
+from gptrilogy.training.source_files import note_sources
 from gptrilogy.training.text_sets import Note, TextSet, reweighted, text_sets
 
 TOKENIZER_FILE = "tokenizer.json"
+FORMAT_NAMES = {".txt": "text, one document", ".jsonl": "JSON lines, a document each", ".parquet": "Parquet"}
 Splits: TypeAlias = Mapping[str, Split]  # of the sets of a mixture, in their order
+
+
+def take_in(data: DataConfig, run: Run, note: Note, progress: Note) -> None:
+    """Read into the run folder what can be read only once, standard input and pipes; where that fails, leave no run.
+
+    Raises: DataError, RunError as `spool`.
+    """
+
+    def on_read(n_bytes: int) -> None:
+        progress(f"read {n_bytes / 1e6:,.1f} MB")
+
+    try:
+        taken = spool((*data.sources, *data.valid), run.folder / SPOOL, on_read)
+    except BaseException:
+        run.config_path.unlink(missing_ok=True)  # so that the same command can be given again
+        raise
+    for source, path in taken.items():
+        note(f"read {path.stat().st_size / 1e6:,.1f} MB from {called(source)}: {FORMAT_NAMES[path.suffix]}")
+
+
+def readable(data: DataConfig, run: Run) -> DataConfig:
+    """The same, with what `take_in` has read by the names of its files."""
+    read = {
+        name: spooled(names, run.folder / SPOOL) for name, names in (("sources", data.sources), ("valid", data.valid))
+    }
+    return data.model_copy(update=read)
 
 
 def survey(data: DataConfig, seed: int, note: Note) -> Split | None:
@@ -47,7 +77,7 @@ def survey_sets(data: DataConfig, seed: int, note: Note) -> Split | Splits | Non
 
 
 def _split(one: TextSet, data: DataConfig, seed: int, on_skip: OnSkip) -> Split:
-    valid = read_documents(data.valid, text_field=data.text_field, on_skip=on_skip) if data.valid else None
+    valid = stream_documents(data.valid, text_field=data.text_field, on_skip=on_skip) if data.valid else None
     split = plan_split(one.read(on_skip), fraction=data.valid_fraction, seed=seed, valid=valid)
     if not split.text_bytes:
         what = f"in the set {one.name}" if one.name else f"in {', '.join(data.sources)}"
@@ -67,10 +97,13 @@ def prepare(
     """
     if split is None:
         return _take_over(Path(config.data.sources[0]), config, run, note)
-    sets = text_sets(config.data, _say_nothing)
+    sources = (*config.data.sources, *config.data.valid)
+    note_sources(run.data_folder, [source for source in sources if not is_passing(source)])
+    data = readable(config.data, run)
+    sets = text_sets(data, _say_nothing)
     splits = [split] if isinstance(split, Split) else [split[one.name] for one in sets]
     parts = list(zip(sets, splits, strict=True))
-    tokenizer = _tokenizer(config, parts, run, note)
+    tokenizer = _tokenizer(config, parts, run, note, progress)
     documents, text_bytes = sum(one.documents for one in splits), sum(one.text_bytes for one in splits)
     if not (run.data_folder / INDEX).exists():
         note(f"packing {documents:,} documents, {text_bytes / 1e6:,.1f} MB, into {run.data_folder}")
@@ -82,7 +115,7 @@ def prepare(
 
     for one, its in parts:
         folder = run.data_folder / SETS / one.name if len(parts) > 1 else run.data_folder
-        valid = read_documents(config.data.valid, text_field=config.data.text_field)
+        valid = stream_documents(data.valid, text_field=data.text_field)
         pack(one.read(None), tokenizer, folder, split=its, valid=valid, on_progress=on_progress)
         before_documents, before_bytes = before_documents + its.documents, before_bytes + its.text_bytes
     if len(parts) > 1:
@@ -115,14 +148,17 @@ def _take_over(source: Path, config: RunConfig, run: Run, note: Note) -> tuple[T
     return tokenizer, open_shards(run.data_folder, fingerprint=tokenizer.fingerprint)
 
 
-def _tokenizer(config: RunConfig, parts: list[tuple[TextSet, Split]], run: Run, note: Note) -> Tokenizer:
+def _tokenizer(
+    config: RunConfig, parts: list[tuple[TextSet, Split]], run: Run, note: Note, progress: Note
+) -> Tokenizer:
     """The tokenizer the run already has, or the one its config asks for, saved with the run."""
     if (run.tokenizer_folder / TOKENIZER_FILE).exists():
         return load_tokenizer(run.tokenizer_folder)
     if config.tokenizer == "byte_bpe":
         wanted = config.model.n_vocab
         note(f"training a tokenizer of {wanted:,} tokens on the training text")
-        tokenizer = train_byte_bpe(chain.from_iterable(_training_texts(*part) for part in parts), wanted)
+        texts = chain.from_iterable(_training_texts(*part) for part in parts)
+        tokenizer = train_byte_bpe(texts, wanted, on_progress=progress)
         if tokenizer.n_vocab < wanted:
             note(f"the text has no more than {tokenizer.n_vocab:,} tokens to learn: the vocabulary is capped there")
     else:
@@ -132,8 +168,9 @@ def _tokenizer(config: RunConfig, parts: list[tuple[TextSet, Split]], run: Run, 
 
 
 def _training_texts(one: TextSet, split: Split) -> Iterator[str]:
-    texts = (split.divide(document)[0] for document in one.read(None))
-    return (text for text in texts if text)
+    """The text of each document that is for training; of a long one in pieces from which the same is learned."""
+    for chunks in split.divided(one.read(None)):
+        yield from streamed(text for _, text in takewhile(lambda chunk: chunk.part == "train", chunks))
 
 
 def _say_nothing(message: str) -> None:

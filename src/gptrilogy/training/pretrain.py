@@ -39,14 +39,7 @@ def pretrain(
     """
     device = pick_device(config.train.device)
     objective = LanguageModelling(config, data, device)
-
-    def build(checkpoint: Checkpoint | None) -> TrainState[GPT]:
-        if checkpoint is None:
-            return fresh_state(config, device)
-        model = load_model(checkpoint, device)
-        return TrainState(model, build_optimizer(model, config.train))
-
-    state = begin(run, reporter, build)
+    state = begin(run, reporter, state_builder(config))
     sample_steps = _sample_steps(config.train)
 
     def sample_if_due(state: TrainState[GPT]) -> None:
@@ -54,6 +47,19 @@ def pretrain(
             reporter.sample(state.step, sample(state.model))
 
     return run_loop(run, state, objective, reporter, stop, stop_at=stop_at, on_step=sample_if_due)
+
+
+def state_builder(config: RunConfig) -> Callable[[Checkpoint | None], TrainState[GPT]]:
+    """How a state begins: from the weights of a checkpoint, or from the seed."""
+    device = pick_device(config.train.device)
+
+    def build(checkpoint: Checkpoint | None) -> TrainState[GPT]:
+        if checkpoint is None:
+            return fresh_state(config, device)
+        model = load_model(checkpoint, device)
+        return TrainState(model, build_optimizer(model, config.train))
+
+    return build
 
 
 class LanguageModelling:
@@ -95,6 +101,8 @@ class LanguageModelling:
         if found.loss_by_set:
             losses = found.loss_by_set.items()
             row["valid_loss_by_set"] = {name: loss if math.isfinite(loss) else None for name, loss in losses}
+        if last:
+            row |= self._windows.seen(state.samples)
         return Judgement(row, kept={"valid_loss_nats": found.loss_nats})
 
 

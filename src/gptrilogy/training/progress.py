@@ -3,12 +3,14 @@
 import os
 import sys
 import time
+from contextlib import suppress
 from typing import TextIO
 
 from gptrilogy.runs import Row
 
 QUIET_S = 10.0  # between progress lines where the stream is not a terminal
 LIVELY_S = 0.2
+SHOWN_HEX = 16  # digits of a hash, enough to compare two runs by eye
 
 
 class ConsoleReporter:
@@ -60,7 +62,10 @@ class ConsoleReporter:
             case "valid":
                 self._print(f"step {row['step']:,}: {_judgement(row)}, after {duration(row['elapsed_s'])}")
             case "end":
-                self._print(f"done after {duration(row['elapsed_s'])}: {_judgement(row)}")
+                state = f"; state {row['state_sha256'][:SHOWN_HEX]}" if "state_sha256" in row else ""
+                self._print(f"done after {duration(row['elapsed_s'])}: {_judgement(row)}{state}")
+                if seen := _seen(row):
+                    self._print(f"read in training: {seen}")
             case "resume":
                 unit = _unit(row)
                 self._print(f"continuing after step {row['step']:,} ({row[unit]:,} {unit})")
@@ -82,20 +87,26 @@ class ConsoleReporter:
 
     def _print(self, message: str) -> None:
         self._clear()
-        print(message, file=self.stream, flush=True)
+        self._write(f"{message}\n")
 
     def _show(self, message: str) -> None:
         if not self._lively:
-            print(message, file=self.stream, flush=True)
+            self._write(f"{message}\n")
             return
         self._clear()
-        print(message, end="", file=self.stream, flush=True)
+        self._write(message)
         self._line_open = True
 
     def _clear(self) -> None:
         if self._line_open:
-            print("\r\x1b[2K", end="", file=self.stream)
+            self._write("\r\x1b[2K")
             self._line_open = False
+
+    def _write(self, text: str) -> None:
+        """A closed terminal, a reader that has left or a full disk behind the stream does not end a run."""
+        with suppress(OSError):
+            self.stream.write(text)
+            self.stream.flush()
 
 
 def _judgement(row: Row) -> str:
@@ -111,6 +122,20 @@ def _judgement(row: Row) -> str:
         f"{name} {x:.4f}" for name, x in row.items() if isinstance(x, float) and not name.endswith(("_nats", "_s"))
     ]
     return f"{', '.join(scores)} on validation examples (loss {row['loss_nats']:.4f})"
+
+
+def _seen(row: Row) -> str:
+    """How much of the text a run has read; of fine-tuning nothing.
+
+    >>> _seen({"tokens": 1500, "epochs": 2.5})
+    '1,500 tokens, 2.50 times the text'
+    >>> _seen({"tokens": 1500, "tokens_by_set": {"web": 1000, "books": 500}, "epochs_by_set": {"web": 0.1, "books": 5}})
+    '1,500 tokens: web 0.10 times (1,000), books 5.00 times (500)'
+    """
+    if "epochs_by_set" in row:
+        sets = ((name, times, row["tokens_by_set"][name]) for name, times in row["epochs_by_set"].items())
+        return f"{row['tokens']:,} tokens: " + ", ".join(f"{name} {x:.2f} times ({n:,})" for name, x, n in sets)
+    return f"{row['tokens']:,} tokens, {row['epochs']:.2f} times the text" if "epochs" in row else ""
 
 
 def _unit(row: Row) -> str:

@@ -1,5 +1,7 @@
 """All that a training loop knows, so that it can be written down and taken up again bit for bit."""
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +10,12 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from gptrilogy.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
+from gptrilogy.checkpoints import MANIFEST, Checkpoint, amend_checkpoint, read_checkpoint, write_checkpoint
 from gptrilogy.config import Config, parse
 from gptrilogy.errors import CheckpointError
 from gptrilogy.models.gpt import GPT
 from gptrilogy.models.weights import with_weights
-from gptrilogy.runs import Run
+from gptrilogy.runs import MetricsLog, Run
 from gptrilogy.training.config import RunConfig
 from gptrilogy.training.optimizer import build_optimizer, parameters
 
@@ -25,18 +27,27 @@ class TrainState(Generic[M]):
     """The model, its optimizer, and how far the run has come. Data order follows from `samples` alone."""
 
     model: M
-    optimizer: torch.optim.AdamW
+    optimizer: torch.optim.Optimizer
     step: int = 0
     samples: int = 0
     skipped_in_a_row: int = 0
     elapsed_s: float = 0.0
 
     def save(self, run: Run, config: Config, *, judged: Mapping[str, float]) -> Path:
-        """Write a checkpoint of this step into the run; `judged` goes into its manifest.
+        """Write a checkpoint of this step into the run; `judged` goes into its manifest, also of one that is there.
 
-        Raises: CheckpointError where the disk is full or cannot be written.
+        Raises: CheckpointError or RunError where the disk is full or cannot be written.
         """
-        folder = run.checkpoint_folder(self.step)
+        folder, summary = run.checkpoint_folder(self.step), {"step": self.step, **judged}
+        MetricsLog(run.metrics_path).flush()  # no checkpoint without the rows before it
+        if (folder / MANIFEST).exists():
+            amend_checkpoint(folder, summary)
+            return folder
+        write_checkpoint(folder, self.checkpoint(config), tokenizer=run.tokenizer_folder, summary=summary)
+        return folder
+
+    def checkpoint(self, config: Config) -> Checkpoint:
+        """All of it as it is written down; the tensors are those of the state, not copies."""
         tensors = optimizer_tensors(self.optimizer) | generators()
         values: dict[str, Any] = {
             "step": self.step,
@@ -44,9 +55,7 @@ class TrainState(Generic[M]):
             "skipped_in_a_row": self.skipped_in_a_row,
             "elapsed_s": self.elapsed_s,
         }
-        checkpoint = Checkpoint(config.model_dump(mode="json"), self.model.state_dict(), tensors, values)
-        write_checkpoint(folder, checkpoint, tokenizer=run.tokenizer_folder, summary={"step": self.step, **judged})
-        return folder
+        return Checkpoint(config.model_dump(mode="json"), self.model.state_dict(), tensors, values)
 
 
 def restore(folder: Path, build: Callable[[Checkpoint], TrainState[M]]) -> TrainState[M]:
@@ -62,6 +71,23 @@ def restore(folder: Path, build: Callable[[Checkpoint], TrainState[M]]) -> Train
         return TrainState(state.model, state.optimizer, **checkpoint.train_values)
     except TypeError:
         raise CheckpointError(f"{folder} was written by another version: its training state has other fields") from None
+
+
+def state_hash(checkpoint: Checkpoint) -> str:
+    """SHA-256 of what decides how a run goes on: weights, moments, random generators and counters.
+
+    Equal for two runs of one seed, since what the clock says is left out. A tensor counts by its name, type, shape and
+    bytes, in the order of the names, so that it does not matter how a file lays them out.
+    """
+    digest = hashlib.sha256()
+    parts = {"model": checkpoint.model, "train": checkpoint.train_tensors}
+    named = {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
+    for name, tensor in sorted(named.items()):
+        digest.update(f"{name} {tensor.dtype} {[*tensor.shape]}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    counters = {name: value for name, value in checkpoint.train_values.items() if name != "elapsed_s"}
+    digest.update(json.dumps(counters, sort_keys=True).encode())
+    return digest.hexdigest()
 
 
 def fresh_state(config: RunConfig, device: torch.device) -> TrainState[GPT]:

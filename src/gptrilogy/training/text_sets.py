@@ -1,6 +1,6 @@
 """The sets of text that a run trains on: one, or several by weight."""
 
-from collections import Counter
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from gptrilogy.config import parse, suggest
-from gptrilogy.corpus.documents import Document
-from gptrilogy.corpus.sources import JSONL_SUFFIXES, TEXT_SUFFIXES, OnSkip, read_documents
+from gptrilogy.corpus.documents import AnyDocument
+from gptrilogy.corpus.readers.finding import compression_of, format_of
+from gptrilogy.corpus.sources import OnSkip, stream_documents
 from gptrilogy.data.built_corpus import BuiltSet, built_documents, is_built_corpus, read_corpus
 from gptrilogy.data.index import WeightedSet
 from gptrilogy.data.mixture import total_weight
@@ -18,8 +19,8 @@ from gptrilogy.errors import ConfigError
 from gptrilogy.training.config import DataConfig
 
 Note: TypeAlias = Callable[[str], None]
-Read: TypeAlias = Callable[[OnSkip | None], Iterator[Document]]
-SUFFIXES = (".gz", *JSONL_SUFFIXES, *TEXT_SUFFIXES)
+Read: TypeAlias = Callable[[OnSkip | None], Iterator[AnyDocument]]
+MAX_NAME = 100  # letters, as many as `index.NAME` takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class TextSet:
     name: str
     weight: float | None
     read: Read
+    source: str = ""  # as the user named it
 
 
 def text_sets(data: DataConfig, note: Note) -> list[TextSet]:
@@ -47,6 +49,8 @@ def text_sets(data: DataConfig, note: Note) -> list[TextSet]:
             f"{', '.join(data.sources)}: a corpus with weights is the only source, unless --data.weights has those of "
             f"all sets: {', '.join(one.name for one in found)}"
         )
+    if data.weights:
+        _check_apart(found)
     chosen = _chosen([one.name for one in found], {one.name: one.weight for one in found}, data.weights, note)
     if not chosen:
         return [TextSet("", None, lambda on_skip: chain.from_iterable([one.read(on_skip) for one in found]))]
@@ -71,30 +75,31 @@ def _sets_of(source: str, data: DataConfig, note: Note) -> Iterator[TextSet]:
             if not one.documents:
                 note(f"the set {one.name} of {path} has no documents and is left out")
                 continue
-            yield TextSet(one.name, one.weight, partial(_read_built, path, one))
+            yield TextSet(one.name, one.weight, partial(_read_built, path, one), source)
     else:
-        yield TextSet(_name_of(path), None, partial(_read_plain, source, data.text_field))
+        yield TextSet(_name_of(path), None, partial(_read_plain, source, data.text_field), source)
 
 
-def _read_built(folder: Path, one: BuiltSet, on_skip: OnSkip | None) -> Iterator[Document]:
+def _read_built(folder: Path, one: BuiltSet, on_skip: OnSkip | None) -> Iterator[AnyDocument]:
     del on_skip  # what a corpus left out, its own report tells
     return built_documents(folder, one)
 
 
-def _read_plain(source: str, text_field: str, on_skip: OnSkip | None) -> Iterator[Document]:
-    return read_documents([source], text_field=text_field, on_skip=on_skip)
+def _read_plain(source: str, text_field: str, on_skip: OnSkip | None) -> Iterator[AnyDocument]:
+    return stream_documents([source], text_field=text_field, on_skip=on_skip)
 
 
 def _name_of(path: Path) -> str:
-    """What a source that is no corpus is called.
+    """What a source that is no corpus is called; a link by its own name, and what a folder cannot be called by "-".
 
-    >>> _name_of(Path("text/novels/")), _name_of(Path("posts.jsonl.gz"))
-    ('novels', 'posts')
+    >>> _name_of(Path("text/novels/")), _name_of(Path("posts.jsonl.gz")), _name_of(Path("Jane's novels.txt"))
+    ('novels', 'posts', 'Jane-s-novels')
     """
-    name = path.resolve().name
-    while Path(name.lower()).suffix in SUFFIXES:
+    name = path.name if path.name.strip(".") else path.resolve().name
+    name = name[: len(name) - len(compression_of(name))]
+    while format_of(name):
         name = Path(name).stem
-    return name
+    return re.sub(r"^[^\w-]|[^\w.-]", "-", name)[:MAX_NAME] or "text"
 
 
 def _chosen(
@@ -116,10 +121,18 @@ def _chosen(
     return chosen
 
 
+def _check_apart(sets: Sequence[TextSet]) -> None:
+    sources: dict[str, str] = {}
+    for one in sets:
+        if one.name in sources:
+            raise ConfigError(
+                f"{sources[one.name]} and {one.source} are both the set {one.name}: rename one, or make a link of "
+                f"another name (ln -s) and give that"
+            )
+        sources[one.name] = one.source
+
+
 def _check_names(names: Sequence[str], weights: Mapping[str, float]) -> None:
     for name in weights:
         if name not in names:
             raise ConfigError(f"data.weights names the set {name}, which is not there: {suggest(name, names)}")
-    twice = [name for name, n in Counter(names).items() if n > 1]
-    if twice:
-        raise ConfigError(f"{twice[0]} is the name of two sets: rename the file or folder of one, or build one corpus")
