@@ -54,6 +54,12 @@ def finetune(
     Raises: DivergedError after three steps in a row whose loss or gradient is not finite; CheckpointError; DataError.
     Source: GPT1 §3.2, §4.1.
     """
+    state = begin(run, reporter, state_builder(config, run))
+    return run_loop(run, state, FineTuning(config, run, data), reporter, stop, stop_at=stop_at)
+
+
+def state_builder(config: FinetuneConfig, run: Run) -> Callable[[Checkpoint | None], TrainState[FineTuned]]:
+    """How a state begins: from the weights of a checkpoint, or from those the run began with and the seed."""
     device, train = pick_device(config.train.device), config.train
 
     def build(checkpoint: Checkpoint | None) -> TrainState[FineTuned]:
@@ -66,8 +72,7 @@ def finetune(
         spared = freeze(model, train)
         return TrainState(model, build_optimizer(model, train, spared=spared))
 
-    state = begin(run, reporter, build)
-    return run_loop(run, state, FineTuning(config, run, data), reporter, stop, stop_at=stop_at)
+    return build
 
 
 def initial_weights(run: Run) -> Mapping[str, Tensor]:

@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gptrilogy.devices import bf16_unit
+from gptrilogy.models import kernels
 from gptrilogy.models.blocked_attention import blocked_attention
 from gptrilogy.models.flex_attention import compiled_flex
+from gptrilogy.models.layers import Linear
 from gptrilogy.models.patterns import Dense, Pattern
 from gptrilogy.models.sparse_attention import sparse_attention
 
@@ -39,17 +41,17 @@ class CausalSelfAttention(nn.Module):
         self.n_head = n_head
         self.dropout = dropout
         self.pattern = pattern
-        self.c_attn = nn.Linear(n_embd, 3 * n_embd)
-        self.c_proj = nn.Linear(n_embd, n_embd)
+        self.c_attn = Linear(n_embd, 3 * n_embd)
+        self.c_proj = Linear(n_embd, n_embd)
 
     def forward(self, x: Tensor, past: Past | None = None) -> Tensor:
         B, T, C = x.shape
-        qkv = self.c_attn(x).view(B, T, 3, self.n_head, -1)  # (B, T, 3, H, D)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # 3 x (B, H, T, D)
-        if past is None:
-            y = attend(q, k, v, self.pattern, dropout=self.dropout if self.training else 0.0)  # (B, H, T, D)
-        else:
-            y = past.attend(q, k, v)  # (B, H, T, D)
+        dropout = self.dropout if self.training else 0.0
+        qkv = self.c_attn(x)  # (B, T, 3C)
+        if past is None and not dropout and self.pattern.reach >= T and kernels.attends(qkv, self.n_head):
+            return self.c_proj(kernels.attention(qkv, self.n_head))
+        q, k, v = qkv.view(B, T, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)  # 3 x (B, H, T, D)
+        y = attend(q, k, v, self.pattern, dropout=dropout) if past is None else past.attend(q, k, v)  # (B, H, T, D)
         return self.c_proj(y.transpose(1, 2).reshape(B, T, C))
 
 

@@ -14,6 +14,7 @@ from gptrilogy.models.attention import CausalSelfAttention, Past
 from gptrilogy.models.config import GPTConfig
 from gptrilogy.models.dropout import dropout
 from gptrilogy.models.initialization import initialize
+from gptrilogy.models.layers import LayerNorm, Linear, gelu
 from gptrilogy.models.loss import mean_loss_nats, token_nats
 from gptrilogy.models.patterns import Pattern
 
@@ -49,7 +50,7 @@ class GPT(nn.Module):
         self.wte = nn.Embedding(config.n_vocab, config.n_embd)
         self.wpe = nn.Embedding(config.n_ctx, config.n_embd)
         self.h = nn.ModuleList(Block(config, pattern) for pattern in config.patterns())
-        self.ln_f = nn.LayerNorm(config.n_embd) if config.final_norm else nn.Identity()
+        self.ln_f = LayerNorm(config.n_embd) if config.final_norm else nn.Identity()
         initialize(self, config, generator)
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -116,9 +117,9 @@ class Block(nn.Module):
         super().__init__()
         self.pre_norm = config.norm == "pre"
         self.dropout = config.dropout
-        self.ln_1 = nn.LayerNorm(config.n_embd)
+        self.ln_1 = LayerNorm(config.n_embd, feeds_product=self.pre_norm)
         self.attn = CausalSelfAttention(config.n_embd, config.n_head, config.dropout, pattern)
-        self.ln_2 = nn.LayerNorm(config.n_embd)
+        self.ln_2 = LayerNorm(config.n_embd, feeds_product=self.pre_norm)
         self.mlp = MLP(config.n_embd)
 
     def forward(self, x: Tensor, past: Past | None = None) -> Tensor:
@@ -140,8 +141,8 @@ class MLP(nn.Module):
 
     def __init__(self, n_embd: int) -> None:
         super().__init__()
-        self.c_fc = nn.Linear(n_embd, 4 * n_embd)
-        self.c_proj = nn.Linear(4 * n_embd, n_embd)
+        self.c_fc = Linear(n_embd, 4 * n_embd)
+        self.c_proj = Linear(4 * n_embd, n_embd)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.c_proj(F.gelu(self.c_fc(x), approximate="tanh"))
+        return self.c_proj(gelu(self.c_fc(x)))

@@ -12,8 +12,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from gptrilogy.models import kernels
+
 RARE_NATS = 60.0  # fp32 holds probabilities down to e^-87 at full precision
 CHUNK_ELEMENTS = 1 << 25  # logits at once: 128 MB in fp32
+ALIGN = 32  # logits: a row of 64 bytes at a time
 
 
 def mean_loss_nats(hidden: Tensor, wte: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -54,13 +57,17 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, wte: Tensor, targets: Tensor, shares: Tensor) -> Tensor:
         device = hidden.device.type
+        needed = any(ctx.needs_input_grad[:2])
+        if kernels.multiplies(hidden, wte):
+            total, d_hidden, d_wte = _by_kernels(hidden, wte, targets, shares, needed=needed)
+            ctx.save_for_backward(d_hidden, d_wte)
+            return total
         autocast = torch.is_autocast_enabled(device)
         dtype = torch.get_autocast_dtype(device) if autocast else hidden.dtype
         exact = _at_least_fp32(dtype)
-        needed = any(ctx.needs_input_grad[:2])
         total = torch.zeros((), dtype=torch.float64, device=hidden.device)
         d_hidden = torch.empty_like(hidden) if needed else None
-        d_wte: Tensor | None = None
+        d_wte = None
         with torch.autocast(device, enabled=False):
             weight = wte.to(dtype)
             start = 0
@@ -86,6 +93,32 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         if upstream == 1:  # as without accumulation; the gradient of a large vocabulary is worth the question
             return d_hidden, d_wte, None, None
         return d_hidden * upstream, d_wte * upstream, None, None
+
+
+def _by_kernels(
+    hidden: Tensor, wte: Tensor, targets: Tensor, shares: Tensor, *, needed: bool
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """The loss and, if `needed`, both gradients: a chunk's logits are bf16 and become their gradient in place."""
+    n_vocab = len(wte)
+    rows = hidden.detach().to(torch.bfloat16).contiguous()
+    scaled = (rows * shares[:, None]).to(torch.bfloat16)
+    total = torch.zeros((), dtype=torch.float64)
+    d_hidden = torch.empty_like(rows, dtype=torch.float32) if needed else None
+    d_wte = torch.empty_like(wte) if needed else None
+    room: Tensor | None = None
+    start = 0
+    for h, s, t in _chunks(rows, scaled, targets, n_vocab=n_vocab):
+        room = rows.new_empty(len(h), n_vocab + -n_vocab % ALIGN) if room is None else room
+        logits, here = room[: len(h), :n_vocab], slice(start, start + len(h))
+        nats = kernels.product_and_cross_entropy(h, wte, t, logits)
+        total += (nats * shares[here]).sum(dtype=torch.float64)
+        if d_hidden is not None and d_wte is not None:
+            kernels.product(logits, wte, d_hidden[here])
+            kernels.product(logits, s, d_wte, turn_a=True, add=start > 0)
+        start += len(h)
+    if d_hidden is not None:
+        d_hidden = d_hidden.mul_(shares[:, None]).to(hidden.dtype)
+    return total.to(torch.float32), d_hidden, d_wte
 
 
 def _at_least_fp32(dtype: torch.dtype) -> torch.dtype:
