@@ -1,5 +1,6 @@
 """The promise of the engine: a stream's tokens, and the scores behind them to the bit, are a function of itself."""
 
+import copy
 import random
 from collections.abc import Callable, Sequence
 
@@ -11,6 +12,7 @@ from gptrilogy.errors import PromptError
 from gptrilogy.generation import engine as engine_module
 from gptrilogy.generation.config import Sampling
 from gptrilogy.generation.engine import MAX_LIVE, Engine, Stream
+from gptrilogy.generation.native_model import native_model
 from gptrilogy.generation.sampling import choose
 from gptrilogy.models import GPT, GPTConfig
 
@@ -25,6 +27,10 @@ def decode(model: GPT, streams: Sequence[Stream], eot_id: int | None = None) -> 
     while engine.step():
         pass
     return [stream.ids for stream in streams]
+
+
+def without(_model: GPT) -> None:
+    """What `native_model` finds where there is no compiler."""
 
 
 def mixed_streams(count: int, sampling: Sampling) -> list[Stream]:
@@ -99,7 +105,10 @@ def decode_slowly(model: GPT, prompt: Sequence[int], max_tokens: int) -> list[in
     return text[len(prompt) :]
 
 
-def test_decoding_equals_the_slow_obvious_way(model: GPT) -> None:
+@pytest.mark.parametrize("native", ["on", "off"])
+def test_decoding_equals_the_slow_obvious_way(model: GPT, native: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if native == "off":
+        monkeypatch.setattr(engine_module, "native_model", without)
     streams = mixed_streams(20, GREEDY)
     assert decode(model, streams) == [decode_slowly(model, stream.prompt, stream.max_tokens) for stream in streams]
 
@@ -177,6 +186,42 @@ def test_scores_of_sparse_models_are_the_same_alone_and_in_company_to_the_bit(
     n_scores = len(seen)
     assert [decode(sparse_model, [stream])[0] for stream in streams()] == together
     assert len(seen) == n_scores == sum(stream.max_tokens for stream in streams())
+
+
+# Rows in PyTorch, where there is no compiler.
+
+
+def test_tokens_in_pytorch_are_the_same_alone_and_in_company(
+    model: GPT, alone: Callable[[Sampling], list[list[int]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = alone(GREEDY)
+    monkeypatch.setattr(engine_module, "native_model", without)
+    assert decode(model, mixed_streams(33, GREEDY)) == expected[:33]
+    assert decode(model, mixed_streams(3, WARM)) == [decode(model, [stream])[0] for stream in mixed_streams(3, WARM)]
+
+
+def test_sparse_models_in_pytorch_slide_past_the_context(sparse_model: GPT, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "native_model", without)
+    (ids,) = decode(sparse_model, [Stream(tuple(range(36)), 25, GREEDY)])
+    assert ids == decode_slowly(sparse_model, tuple(range(36)), 25)
+
+
+@pytest.mark.parametrize("weights", ["bf16", "int8"])
+def test_rounded_models_give_the_same_tokens_alone_and_in_company(model: GPT, weights: str) -> None:
+    rounded = copy.deepcopy(model).to(torch.bfloat16)
+    native = native_model(rounded, int8=weights == "int8")
+    assert native is not None
+
+    def together(streams: Sequence[Stream]) -> list[list[int]]:
+        engine = Engine(rounded, eot_id=None, native=native)
+        for stream in streams:
+            engine.add(stream)
+        while engine.step():
+            pass
+        return [stream.ids for stream in streams]
+
+    expected = [together([stream])[0] for stream in mixed_streams(20, WARM)]
+    assert together(mixed_streams(20, WARM)) == expected
 
 
 # How a stream ends.

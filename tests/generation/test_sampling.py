@@ -10,8 +10,9 @@ from torch import Tensor
 
 from gptrilogy.config import parse
 from gptrilogy.errors import ConfigError
+from gptrilogy.generation import sampling as sampling_module
 from gptrilogy.generation.config import Sampling
-from gptrilogy.generation.sampling import choose, filtered, uniforms
+from gptrilogy.generation.sampling import choose, choose_reference, filtered, uniforms
 
 JUST_BELOW_1 = math.nextafter(1.0, 0.0)
 LOGITS = st.lists(st.floats(-30, 30, width=32), min_size=1, max_size=12)
@@ -40,6 +41,13 @@ def test_top_k_keeps_ties() -> None:
     assert kept(scores, Sampling(top_k=1)) == {1}
     assert kept(scores, Sampling(top_k=2)) == kept(scores, Sampling(top_k=3)) == {1, 2, 3}
     assert kept(scores, Sampling(top_k=99)) == {0, 1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("top_k", [2**31, 2**32 + 1, 10**30])
+def test_more_than_the_vocabulary_is_all_of_it_however_much_more(top_k: int) -> None:
+    scores = torch.tensor([1.0, 3.0, 2.0, 2.0, 0.0])
+    for uniform in (0.1, 0.8, 0.99):
+        assert choose(scores, Sampling(top_k=top_k), uniform) == choose(scores, Sampling(), uniform)
 
 
 def test_the_nucleus_includes_the_token_that_crosses() -> None:
@@ -120,6 +128,53 @@ def test_an_impossible_token_is_never_chosen(
         assert blocked <= choose(scores, sampling, draw) < blocked + len(logits)
 
 
+@given(logits=LOGITS, sampling=HOW, uniform=st.floats(0, JUST_BELOW_1))
+def test_the_fast_way_chooses_what_the_definition_does(logits: list[float], sampling: Sampling, uniform: float) -> None:
+    scores = torch.tensor(logits)
+    assert choose(scores, sampling, uniform) == choose_reference(scores, sampling, uniform)
+
+
+@pytest.mark.parametrize("spread", [0.01, 1.0, 8.0])
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        Sampling(),
+        Sampling(temperature=0),
+        Sampling(temperature=0.3),
+        Sampling(top_k=40),
+        Sampling(top_p=0.95),
+        Sampling(temperature=1.5, top_k=1000, top_p=0.5),
+    ],
+    ids=repr,
+)
+def test_the_fast_way_does_so_in_a_large_vocabulary(
+    sampling: Sampling, spread: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And hardly ever asks the definition; logits are rounded, so that many are equal."""
+    generator, draws, asked = torch.Generator().manual_seed(4), random.Random(4), list[int]()
+
+    def noting(logits: Tensor, how: Sampling, uniform: float) -> int:
+        asked.append(1)
+        return choose_reference(logits, how, uniform)
+
+    monkeypatch.setattr(sampling_module, "choose_reference", noting)
+    for _ in range(4):
+        scores = (torch.randn(50_257, generator=generator) * spread * 64).round() / 64
+        uniform = draws.random()
+        assert choose(scores, sampling, uniform) == choose_reference(scores, sampling, uniform)
+    assert asked == []
+
+
+def test_a_draw_on_the_border_of_two_tokens_is_left_to_the_definition() -> None:
+    quarters = torch.zeros(4)
+    library = sampling_module.compiled("decoding")
+    assert library is not None
+    borders = [0.25, 0.5, 0.75]
+    assert [sampling_module.chosen(library, quarters, Sampling(), uniform) for uniform in borders] == [-1] * 3
+    assert [choose(quarters, Sampling(), uniform) for uniform in borders] == [1, 2, 3]
+    assert sampling_module.chosen(library, torch.tensor([math.nan, 1.0]), Sampling(), 0.5) == -1
+
+
 @pytest.mark.parametrize(
     "sampling", [Sampling(), Sampling(temperature=0.6), Sampling(top_k=4), Sampling(top_p=0.7)], ids=repr
 )
@@ -152,3 +207,22 @@ def test_a_setting_out_of_range_is_refused(field: dict[str, float]) -> None:
     (name, value), *_ = field.items()
     with pytest.raises(ConfigError, match=rf"^{name}: .*, got {value}$"):
         parse(Sampling, field)
+
+
+def test_a_seed_gives_the_same_numbers_for_ever() -> None:
+    numbers = uniforms(7, 3)
+    assert [numbers.random(), numbers.random()] == [0.6049607952647864, 0.5662390183404987]
+
+
+def test_logits_in_double_precision_are_not_rounded_before_the_choice() -> None:
+    scores = torch.tensor([1.0, 1.0 + 1e-12], dtype=torch.float64)
+    assert choose(scores, Sampling(temperature=0), 0.5) == 1
+    assert choose(scores.float(), Sampling(temperature=0), 0.5) == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_logits_of_any_precision_and_layout_are_chosen_from(dtype: torch.dtype) -> None:
+    scores = torch.tensor([[0.0, 9.0], [9.0, 0.0], [0.0, 9.0]], dtype=dtype)
+    column = scores[:, 0]  # every other number in memory
+    for uniform in (0.01, 0.5, 0.99):
+        assert choose(column, Sampling(), uniform) == choose_reference(column, Sampling(), uniform) == 1

@@ -83,3 +83,10 @@ def test_what_was_held_comes_at_the_end_where_no_stop_did() -> None:
     stop = StopStrings(["END"])
     assert [stop.push("the EN"), stop.finish(), stop.finish()] == ["the ", "EN", ""]
     assert not stop.found
+
+
+@given(pieces=texts_in_pieces(), stops=STOPS)
+def test_a_text_that_is_all_there_ends_where_its_pieces_would(pieces: list[str], stops: list[str]) -> None:
+    stop = StopStrings(stops)
+    assert stop.whole("".join(pieces)) == "".join(pushed(stops, pieces))
+    assert stop.finish() == ""

@@ -169,6 +169,13 @@ def test_folders_of_several_files_are_read(theirs: Path) -> None:
     index.write_text(json.dumps({"weight_map": place | {sorted(tensors)[0]: "../../x"}}))
     with pytest.raises(FormatError, match=r"names the file '\.\./\.\./x'"):
         read_hf(theirs)
+    index.write_text(json.dumps({"weight_map": place}))
+    (theirs / "b.safetensors").unlink()
+    with pytest.raises(FormatError, match=r"b\.safetensors is missing, though the index names it; take the folder"):
+        read_hf(theirs)
+    index.write_text(json.dumps({"metadata": {}}))
+    with pytest.raises(FormatError, match=r"index\.json has no weight_map, .* take the folder again"):
+        read_hf(theirs)
     index.write_text("{")
     with pytest.raises(FormatError, match=r"index\.json: it is not a JSON file that can be read"):
         read_hf(theirs)

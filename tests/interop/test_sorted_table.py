@@ -88,13 +88,15 @@ def test_an_unsound_table_is_refused_and_the_reason_is_said(reason: str, data: b
     assert reason in refusal(data)
 
 
-def with_index(pairs: list[tuple[bytes, bytes]], *, between: bytes = b"", padding: bytes = b"") -> bytes:
+def with_index(
+    pairs: list[tuple[bytes, bytes]], *, between: bytes = b"", after: bytes = b"", padding: bytes = b""
+) -> bytes:
     """One good block at byte 0, and an index and footer of the test's own."""
     content = sealed(ONE[0][1])
     meta, index = block([]), block(pairs)
     index_at = len(content) + len(sealed(meta)) + len(between)
     footer = handle(len(content), len(meta)) + handle(index_at, len(index)) + padding
-    return content + sealed(meta) + between + sealed(index) + footer.ljust(40, b"\0") + MAGIC
+    return content + sealed(meta) + between + sealed(index) + after + footer.ljust(40, b"\0") + MAGIC
 
 
 WHOLE = handle(0, len(ONE[0][1]))
@@ -104,6 +106,7 @@ MISPLACED = {
     "a block begins at byte 0, not at 23": with_index([(b"b", WHOLE), (b"c", WHOLE)]),
     "a block begins at byte 23, not at 0": with_index([]),
     "a block begins at byte 37, not at 36": with_index([(b"b", WHOLE)], between=b"?"),
+    "its blocks end at byte 55, its footer begins at 56": with_index([(b"b", WHOLE)], after=b"?"),
     "there is no number at its byte 1": with_index([(b"b", b"\0")]),
     "the empty part of its footer is not empty": with_index([(b"b", WHOLE)], padding=b"x"),
 }

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gptrilogy.errors import PromptError
-from gptrilogy.generation.engine import ROWS
+from gptrilogy.generation.rows import ROWS
 from gptrilogy.models.cache import KVCache
 from gptrilogy.models.gpt import GPT
 

@@ -1,12 +1,9 @@
 """Decoding of many completions at once: prefill a prompt once, branch its cache, then one token a stream and step.
 
-A stream's tokens do not depend on its neighbours. Each prompt is prefilled alone, each row attends alone, and the
-products that rows share always run with `ROWS` rows, the missing ones padded: a matrix product gives every one of its
-rows the same bits, whatever stands in the others, but products of 4 and of 64 rows may add in different orders.
+A stream's tokens do not depend on its neighbours: each prompt is prefilled alone, and `Rows` go on as if alone.
 """
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
@@ -16,11 +13,13 @@ from torch import Tensor
 
 from gptrilogy.errors import PromptError
 from gptrilogy.generation.config import Sampling
+from gptrilogy.generation.native_decoding import NativeRows
+from gptrilogy.generation.native_model import NativeModel, native_model
+from gptrilogy.generation.rows import PaddedRows, Rows
 from gptrilogy.generation.sampling import choose, uniforms
 from gptrilogy.models.cache import KVCache
 from gptrilogy.models.gpt import GPT
 
-ROWS = 8  # in every shared product; more cost a lone stream, fewer cost a crowd
 MAX_LIVE = 64
 
 
@@ -55,12 +54,14 @@ class Engine:
     [1, 1, 1, 0]
     """
 
-    def __init__(self, model: GPT, *, eot_id: int | None) -> None:
+    def __init__(self, model: GPT, *, eot_id: int | None, native: NativeModel | None = None) -> None:
+        """`native`: the model as prepared before, which takes a while in bf16 and int8."""
         self.model = model.eval()
         self.eot_id = eot_id
         self._waiting: deque[Stream] = deque()
-        self._live: list[Stream] = []  # stream i has row i % ROWS of cache i // ROWS
-        self._caches: list[KVCache] = []
+        self._live: list[Stream] = []  # stream i has row i
+        native = native or native_model(model)
+        self._rows: Rows = PaddedRows(model) if native is None else NativeRows(native)
         self._prefilled: tuple[tuple[int, ...], KVCache, Tensor] | None = None
 
     def add(self, stream: Stream) -> None:
@@ -106,62 +107,27 @@ class Engine:
                 last = self._live.pop()
                 if row < len(self._live):
                     self._live[row] = last
-                    self._put(row, *self._place(len(self._live)))
-        self._count_active()
+                self._rows.remove(row)
 
     def _continue_live(self) -> list[Tensor]:
-        """Run the newest token of every live stream, a cache at a time; idle rows run along as padding."""
-        logits: list[Tensor] = []
-        for index, cache in enumerate(self._caches):
-            streams = self._live[index * ROWS : (index + 1) * ROWS]
-            if not streams:
-                break
-            for row, stream in enumerate(streams):
-                if cache.lengths[row] == cache.capacity:
-                    self._slide(cache, row, stream)
-            ids = torch.zeros(ROWS, 1, dtype=torch.long)
-            ids[: len(streams), 0] = torch.tensor([stream.ids[-1] for stream in streams])
-            hidden = self.model.hidden(ids.to(self._device), cache)[:, 0]  # (ROWS, C)
-            logits.extend(self.model.logits(hidden)[: len(streams)])
-        return logits
+        """Run the newest token of every live stream."""
+        for row, stream in enumerate(self._live):
+            if self._rows.length(row) == self.model.config.n_ctx:
+                self._slide(row, stream)
+        return list(self._rows.next([stream.ids[-1] for stream in self._live]))
 
-    def _slide(self, cache: KVCache, row: int, stream: Stream) -> None:
+    def _slide(self, row: int, stream: Stream) -> None:
         """Start a full row again from the last half of its text, whose positions then count from 0."""
-        half = cache.capacity // 2
+        half = self.model.config.n_ctx // 2
         recent = [*stream.prompt, *stream.ids][-half - 1 : -1]
-        cache.lengths[row] = 0
-        if recent:
-            cache.put(row, self._prefill(tuple(recent))[0])
+        self._rows.restart(row, self._rows.read(recent)[0] if recent else None)
 
     def _admit(self, stream: Stream) -> Tensor:
         """Give a stream a row that holds its prompt; returns the scores of its first token, (V,)."""
-        row = len(self._live)
-        if row == ROWS * len(self._caches):
-            self._caches.append(KVCache(self.model.config, ROWS, like=self.model.wte.weight))
         if self._prefilled is None or self._prefilled[0] != stream.prompt:
-            self._prefilled = (stream.prompt, *self._prefill(stream.prompt))
+            self._prefilled = (stream.prompt, *self._rows.read(stream.prompt))
         _, cache, logits = self._prefilled
-        self._put(row, cache, 0)
+        longest = len(stream.prompt) + stream.max_tokens - 1  # the last token is never read
+        self._rows.append(cache, min(longest, self.model.config.n_ctx))
         self._live.append(stream)
-        self._count_active()
         return logits
-
-    def _place(self, row: int) -> tuple[KVCache, int]:
-        return self._caches[row // ROWS], row % ROWS
-
-    def _put(self, row: int, source: KVCache, source_row: int) -> None:
-        cache, place = self._place(row)
-        cache.put(place, source, source_row)
-
-    def _count_active(self) -> None:
-        for index, cache in enumerate(self._caches):
-            cache.keep_first(min(max(0, len(self._live) - index * ROWS), ROWS))
-
-    def _prefill(self, prompt: Sequence[int]) -> tuple[KVCache, Tensor]:
-        cache = KVCache(self.model.config, 1, like=self.model.wte.weight, capacity=len(prompt))
-        hidden = self.model.hidden(torch.tensor([prompt], device=self._device), cache)
-        return cache, self.model.logits(hidden[0, -1:])[0]  # (V,)
-
-    @property
-    def _device(self) -> torch.device:
-        return self.model.wte.weight.device

@@ -4,48 +4,47 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from gptrilogy.errors import PromptError
 from gptrilogy.generation.beam import beam_search
+from gptrilogy.generation.completions import Batch, Completion, Piece
 from gptrilogy.generation.config import BeamSearch, Sampling
-from gptrilogy.generation.engine import Engine, Stream
+from gptrilogy.generation.engine import Engine
+from gptrilogy.generation.native_model import NativeModel, native_model
 from gptrilogy.generation.scoring import Score, encode_pairs, first_id, rolling_windows, score_pairs
 from gptrilogy.generation.stopping import StopStrings
 from gptrilogy.models.gpt import GPT
 from gptrilogy.tokenizers.base import Tokenizer
-from gptrilogy.tokenizers.streaming import StreamDecoder
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """A continuation without its prompt. `finish_reason`: `stop` (end of text, stop string) or `length`."""
-
-    text: str
-    ids: tuple[int, ...]
-    finish_reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A bit of the text of completion `index`, never half a character."""
-
-    index: int
-    text: str
 
 
 class LanguageModel:
     """What `gptrilogy.load` returns.
 
-    `generate` and `score` do not depend on batch size or neighbours: in fp32 the same prompt, sampling and seed give
-    the same tokens alone and in company.
+    `generate` and `score` do not depend on batch size or neighbours: the same prompt, sampling and seed give the same
+    tokens alone and in company, in every precision.
     """
 
-    def __init__(self, model: GPT, tokenizer: Tokenizer, source: Path | None = None) -> None:
+    def __init__(
+        self, model: GPT, tokenizer: Tokenizer, source: Path | None = None, *, int8_weights: bool = False
+    ) -> None:
+        """`int8_weights`: continue texts by a bf16 model with weights rounded to int8, on a CPU; scores keep the
+        model's.
+
+        In bf16 and int8 weights are copied when the first text is continued.
+        """
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.source = source
+        self._int8_weights = int8_weights
+        self._native: NativeModel | None = None
+
+    @property
+    def native(self) -> NativeModel | None:
+        """The model as prepared for decoding in C++, anew where its weights have moved; None where that cannot be."""
+        if self._native is None or not self._native.is_current:
+            self._native = native_model(self.model, int8=self._int8_weights)
+        return self._native
 
     def generate(
         self, prompt: str, *, max_tokens: int = 40, seed: int = 0, stop: Sequence[str] = (), **how: object
@@ -72,7 +71,7 @@ class LanguageModel:
         Raises: PromptError where a prompt does not fit the context.
         """
         samples = [(tuple(self.prompt_ids(prompt)), j) for prompt in prompts for j in range(n)]
-        return _Batch(self, samples, sampling, max_tokens, seed, stop).completions()
+        return self._batch(samples, sampling, max_tokens, seed, stop).completions()
 
     def stream(
         self,
@@ -87,8 +86,24 @@ class LanguageModel:
 
         Raises: PromptError where the prompt does not fit the context.
         """
-        batch = _Batch(self, [(tuple(self.prompt_ids(prompt)), 0)], sampling, max_tokens, seed, stop)
-        return (piece.text for piece in batch.run() if piece.text)
+        pieces = self.pieces(prompt, sampling, max_tokens=max_tokens, seed=seed, stop=stop)
+        return (piece.text for piece in pieces if piece.text)
+
+    def pieces(
+        self,
+        prompt: str,
+        sampling: Sampling | None = None,
+        *,
+        max_tokens: int = 40,
+        seed: int = 0,
+        sample: int = 0,
+        stop: Sequence[str] = (),
+    ) -> Iterator[Piece]:
+        """`stream`, token by token, of the sample that `complete` would number so.
+
+        Raises: PromptError where the prompt does not fit the context.
+        """
+        return self._batch([(tuple(self.prompt_ids(prompt)), sample)], sampling, max_tokens, seed, stop).run()
 
     def generate_until(
         self,
@@ -118,7 +133,7 @@ class LanguageModel:
         fitting = [prompt[-room:] for prompt in ids]
         if isinstance(how, BeamSearch):
             return self._search(fitting, how, max_tokens, stop, on_done)
-        batch = _Batch(self, _numbered(fitting), how, max_tokens, seed, stop)
+        batch = self._batch(_numbered(fitting), how, max_tokens, seed, stop)
         return [completion.text for completion in batch.completions(on_done)]
 
     def _search(
@@ -202,59 +217,16 @@ class LanguageModel:
         """
         return self.tokenizer.encode(prompt) or [first_id(self.tokenizer)]
 
-
-class _Batch:
-    """The streams of one call, with the text each has so far."""
-
-    def __init__(
+    def _batch(
         self,
-        language_model: LanguageModel,
         samples: Sequence[tuple[tuple[int, ...], int]],
         sampling: Sampling | None,
         max_tokens: int,
         seed: int,
         stop: Sequence[str],
-    ) -> None:
-        """`samples` are prompts, each with the number of its sample."""
-        tokenizer = language_model.tokenizer
-        self.engine = Engine(language_model.model, eot_id=tokenizer.eot_id)
-        self.eot_id = tokenizer.eot_id
-        how = sampling or Sampling()
-        self.streams = [Stream(prompt, max_tokens, how, seed, sample) for prompt, sample in samples]
-        self.decoders = [StreamDecoder(tokenizer, after=stream.prompt) for stream in self.streams]
-        self.stops = [StopStrings(stop) for _ in self.streams]
-        self.texts = [""] * len(self.streams)
-        for stream in self.streams:
-            self.engine.add(stream)
-
-    def run(self) -> Iterator[Piece]:
-        index_of = {id(stream): index for index, stream in enumerate(self.streams)}
-        while advanced := self.engine.step():
-            for stream in advanced:
-                yield self._read(index_of[id(stream)], stream)
-
-    def _read(self, index: int, stream: Stream) -> Piece:
-        stops = self.stops[index]
-        token = stream.ids[-1]
-        text = stops.push("" if token == self.eot_id else self.decoders[index].push(token))
-        if stops.found:
-            stream.finish_reason = "stop"
-        elif stream.finish_reason is not None:
-            text += stops.push(self.decoders[index].finish()) + stops.finish()
-        self.texts[index] += text
-        return Piece(index, text)
-
-    def completions(self, on_done: Callable[[int], object] | None = None) -> list[Completion]:
-        """Run to the end."""
-        for piece in self.run():
-            if on_done is not None and self.streams[piece.index].finish_reason is not None:
-                on_done(1)
-        return [
-            Completion(
-                text, tuple(token for token in stream.ids if token != self.eot_id), stream.finish_reason or "length"
-            )
-            for text, stream in zip(self.texts, self.streams, strict=True)
-        ]
+    ) -> Batch:
+        engine = Engine(self.model, eot_id=self.tokenizer.eot_id, native=self.native)
+        return Batch(engine, self.tokenizer, samples, sampling or Sampling(), max_tokens, seed, stop)
 
 
 def _numbered(prompts: Iterable[tuple[int, ...]]) -> list[tuple[tuple[int, ...], int]]:

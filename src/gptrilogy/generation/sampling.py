@@ -1,11 +1,14 @@
 """From scores of the next token to a choice: greedy, temperature, top-k, nucleus."""
 
+import ctypes
 import random
+from ctypes import c_double, c_int32, c_int64, c_void_p
 
 import torch
 from torch import Tensor
 
 from gptrilogy.generation.config import Sampling
+from gptrilogy.native.building import compiled
 
 
 def choose(logits: Tensor, sampling: Sampling, uniform: float) -> int:
@@ -19,6 +22,23 @@ def choose(logits: Tensor, sampling: Sampling, uniform: float) -> int:
     >>> [choose(scores, Sampling(top_k=2), uniform) for uniform in (0.0, 0.7, 0.8)]
     [1, 1, 2]
     """
+    library = compiled("decoding") if logits.device.type == "cpu" and logits.dtype != torch.float64 else None
+    token = -1 if library is None else chosen(library, logits, sampling, uniform)
+    return choose_reference(logits, sampling, uniform) if token < 0 else token
+
+
+def chosen(library: ctypes.CDLL, logits: Tensor, sampling: Sampling, uniform: float) -> int:
+    """`choose` without sorting; -1 where a border between tokens is too near to tell on which side the draw falls."""
+    scores = logits.float().contiguous()
+    top_k = min(sampling.top_k or 0, len(scores))  # more would not fit into the kernel's whole numbers
+    choose_token = library.choose_token
+    choose_token.argtypes = [c_void_p, c_int32, c_double, c_int32, c_double, c_double]
+    choose_token.restype = c_int64
+    return choose_token(scores.data_ptr(), len(scores), sampling.temperature, top_k, sampling.top_p, uniform)
+
+
+def choose_reference(logits: Tensor, sampling: Sampling, uniform: float) -> int:
+    """`choose`, written as its definition."""
     if sampling.temperature == 0:
         return int(logits.argmax())
     kept, tokens = filtered(logits, sampling)
