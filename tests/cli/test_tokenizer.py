@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from gpt_command import Gpt
+from gptrilogy.corpus import sources
+from gptrilogy.corpus.readers import plain
 
 LINES = "It was the best of times,\n\n  naïve 東京 😀\nlast line without a newline"
 
@@ -33,6 +35,20 @@ def test_each_line_becomes_one_list_of_ids_and_back(gpt: Gpt, tokenizer: Path, m
     assert len(lists) == 4
     assert lists[1] == []
     assert pipe(gpt, monkeypatch, "decode", tokenizer, ids.encode()) == LINES + "\n"
+
+
+@pytest.mark.parametrize("kind", ["byte_bpe", "gpt1"])
+def test_a_text_too_long_to_be_held_teaches_the_same(
+    gpt: Gpt, novel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    words = ["tokenizer", "train", novel, "--kind", kind, "--vocab-size", 300, "--out"]
+    assert gpt(*words, tmp_path / "whole").code == 0
+    monkeypatch.setattr(sources, "LONG_CHARS", 50)
+    monkeypatch.setattr(plain, "PART_BYTES", 7)
+    said = gpt(*words, tmp_path / "long")
+    assert said.code == 0, said.err
+    files = [tmp_path / name / "tokenizer.json" for name in ("whole", "long")]
+    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_gpt1s_kind_is_trained_by_name(gpt: Gpt, novel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

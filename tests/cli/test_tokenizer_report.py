@@ -1,6 +1,7 @@
 """`gpt tokenizer report`."""
 
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -98,8 +99,9 @@ def test_escapes_in_text_vocabulary_and_names_reach_no_terminal(gpt: Gpt, tmp_pa
         assert "\\x1b[" in said.out
 
 
-def test_the_beginning_of_a_text_can_be_measured_alone(gpt: Gpt, corpus: Path, plain: Path):
-    words = ["tokenizer", "report", corpus, corpus, "--tokenizer", plain, "--json"]
+def test_the_beginning_of_a_text_can_be_measured_alone(gpt: Gpt, corpus: Path, plain: Path, tmp_path: Path):
+    twin = shutil.copytree(corpus, tmp_path / "twin")
+    words = ["tokenizer", "report", corpus, twin, "--tokenizer", plain, "--json"]
     assert gpt(*words).json()["n_bytes"] == 86
     assert gpt(*words, "--limit-bytes", 50).json()["n_bytes"] == 50
     assert gpt(*words, "--limit-bytes", 22).json()["n_bytes"] == 21  # not half a θ
@@ -139,7 +141,7 @@ def test_what_cannot_be_read_is_one_line(gpt: Gpt, corpus: Path, plain: Path, tm
     (tmp_path / "picture.txt").write_bytes(b"\x89PNG\r\n\x1a\n\xff")
     said = gpt("tokenizer", "report", tmp_path / "picture.txt", "--tokenizer", plain)
     assert (said.code, said.err.count("\n"), said.out) == (1, 1, "")
-    assert "picture.txt is not UTF-8 text: byte 0x89 at offset 0" in said.err
+    assert "picture.txt: not UTF-8 (byte 0x89 at offset 0)" in said.err
     said = gpt("tokenizer", "report", corpus, "--tokenizer", tmp_path / "nowhere" / "at-all")
     assert (said.code, said.err.count("\n"), said.out) == (1, 1, "")
     assert "at-all" in said.err

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptrilogy.errors import TokenizerError
-from gptrilogy.tokenizers import END_OF_TEXT, ByteLevelBPE
-from gptrilogy.tokenizers import byte_bpe as module
+from gptrilogy.tokenizers import END_OF_TEXT, ByteLevelBPE, engines
 from gptrilogy.tokenizers.pieces import PIECE_CHARS
 from gptrilogy.tokenizers.reference import encode_reference
-from gptrilogy.tokenizers.symbols import Pair, vocabulary
+from gptrilogy.tokenizers.symbols import Pair
+from odd_merges import merge_lists
 
 # Characters that Python knows: the Rust engine and `regex` may disagree on which of the newest are letters.
 KNOWN = st.characters(exclude_categories=("Cs", "Cn"))
@@ -33,21 +33,6 @@ def test_ids_equal_those_of_the_readable_twin(tokenizer: ByteLevelBPE, text: str
     assert tokenizer.encode(text) == encode_reference(text, tokenizer.merges)
 
 
-@st.composite
-def merge_lists(draw: st.DrawFn) -> list[Pair]:
-    """Merges nobody would learn, on two letters: symbols made twice, in every order that is not refused."""
-    merges: list[Pair] = []
-    for _ in range(draw(st.integers(0, 12))):
-        made = ["a", "b", *("".join(pair) for pair in merges)]
-        candidate = [*merges, (draw(st.sampled_from(made)), draw(st.sampled_from(made)))]
-        try:
-            vocabulary(candidate)
-        except TokenizerError:
-            continue
-        merges = candidate
-    return merges
-
-
 @given(merges=merge_lists(), text=st.text(alphabet="ab", max_size=40))
 def test_ids_equal_those_of_the_twin_for_merges_of_any_kind(merges: list[Pair], text: str):
     assert ByteLevelBPE(merges).encode(text) == encode_reference(text, merges)
@@ -66,7 +51,7 @@ def test_a_batch_is_its_texts_one_by_one(tokenizer: ByteLevelBPE, texts: list[st
 def test_a_batch_larger_than_a_group_is_its_texts_one_by_one(tokenizer: ByteLevelBPE, monkeypatch: pytest.MonkeyPatch):
     texts = ["the cat", "", "sat on the mat", "the dog " * 9]
     expected = tokenizer.encode_batch(texts)
-    monkeypatch.setattr(module, "GROUP_CHARS", 5)
+    monkeypatch.setattr(engines, "GROUP_CHARS", 5)
     assert tokenizer.encode_batch(texts) == expected
 
 

@@ -1,3 +1,5 @@
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,7 @@ def test_ids_are_the_bytes_and_come_back_as_the_text(text: str):
 
 def test_the_end_of_text_is_one_id_that_no_text_encodes_to():
     assert (TOKENIZER.n_vocab, TOKENIZER.eot_id, TOKENIZER.name) == (257, 256, "bytes")
+    assert TOKENIZER.separator == ""
     assert TOKENIZER.decode([104, 105, 256]) == "hi<|endoftext|>"
     assert TOKENIZER.encode(END_OF_TEXT) == list(b"<|endoftext|>")
 
@@ -40,3 +43,14 @@ def test_its_definition_has_no_room_for_more():
     assert BytesTokenizer.from_definition(TOKENIZER.definition()).fingerprint == TOKENIZER.fingerprint
     with pytest.raises(TokenizerError, match="got \\['kind', 'merges'\\]"):
         BytesTokenizer.from_definition({"kind": "bytes", "merges": []})
+
+
+def test_arrays_hold_the_ids_that_lists_do():
+    texts = ["a", "", "\u00e9\u732b"]
+    arrays = TOKENIZER.encode_arrays(texts)
+    assert [array.tolist() for array in arrays] == TOKENIZER.encode_batch(texts)
+    assert {str(array.dtype) for array in arrays} == {"uint32"}
+
+
+def test_its_fingerprint_is_the_hash_of_what_it_is():
+    assert TOKENIZER.fingerprint == hashlib.sha256(b'{"kind":"bytes"}').hexdigest()

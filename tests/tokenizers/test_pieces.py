@@ -1,9 +1,11 @@
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gptrilogy.tokenizers import ByteLevelBPE
-from gptrilogy.tokenizers.pieces import pieces
+from gptrilogy.tokenizers.pieces import ANYWHERE, SPACE, WORD_GAP, Gap, grouped, pieces, streamed
 from gptrilogy.tokenizers.reference import split
 
 # Few characters, so that every kind of boundary is met often. U+001C is whitespace to `re` but not to `regex`.
@@ -36,3 +38,22 @@ def test_text_without_a_safe_place_stays_whole(text: str):
 def test_a_piece_grows_to_the_next_safe_place():
     text = "a" * 30 + " " * 30 + "b c"
     assert list(pieces(text, size=4)) == ["a" * 30, " " * 30 + "b", " c"]
+
+
+@given(
+    parts=st.lists(st.one_of(MIXED, st.text())),
+    size=st.integers(1, 8),
+    gap=st.sampled_from([SPACE, WORD_GAP, ANYWHERE]),
+)
+def test_a_text_that_comes_in_parts_has_the_pieces_of_the_whole(parts: list[str], size: int, gap: object):
+    gap = cast("Gap", gap)
+    assert list(streamed(parts, size, gap)) == list(pieces("".join(parts), size, gap))
+
+
+@given(texts=st.lists(st.text(max_size=5)), n_chars=st.integers(1, 12))
+def test_groups_are_full_but_for_the_last_and_no_fuller_than_they_must_be(texts: list[str], n_chars: int):
+    *full, last = grouped(texts, n_chars)
+    assert [text for group in [*full, last] for text in group] == texts
+    for group in full:
+        assert sum(map(len, group[:-1])) < n_chars <= sum(map(len, group))
+    assert sum(map(len, last)) < n_chars

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import regex
 import tiktoken
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from gptrilogy.errors import DataError, TokenizerError
 from gptrilogy.tokenizers import ByteLevelBPE, BytesTokenizer
 from gptrilogy.tokenizers import report as module
+from gptrilogy.tokenizers.base import IdArray
+from gptrilogy.tokenizers.pieces import SPACE
 from gptrilogy.tokenizers.report import Script, measure, script_parts, shown
 
 GREEK = "Όλοι οι άνθρωποι"
@@ -27,6 +30,7 @@ class Knows:
     name = "knows"
     fingerprint = "none"
     special_tokens: Mapping[str, int] = {"_start_": 2}
+    gap = SPACE
 
     def __init__(self, word: str) -> None:
         self.tokens = [b"<unk> ", f"{word} ".encode(), b"_start_ "]
@@ -38,6 +42,9 @@ class Knows:
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         return [self.encode(text) for text in texts]
+
+    def encode_arrays(self, texts: Sequence[str]) -> list[IdArray]:
+        return [np.array(ids, np.uint32) for ids in self.encode_batch(texts)]
 
     def decode(self, ids: Iterable[int]) -> str:
         return b"".join(map(self.token_bytes, ids)).decode().removesuffix(" ")

@@ -3,6 +3,17 @@ from hypothesis import strategies as st
 
 from gptrilogy.tokenizers import ByteLevelBPE, BytesTokenizer, StreamDecoder
 
+
+class WordTokenizer(BytesTokenizer):
+    """Some words, of which all but the third end with the space that parts words."""
+
+    separator = " "  # pyright: ignore[reportAssignmentType] - a property elsewhere
+    words = (b"the ", b"cat ", b"un", b"seen ")
+
+    def token_bytes(self, token_id: int) -> bytes:
+        return self.words[token_id]
+
+
 # Bytes that begin, continue and break characters, far more often than chance would have them.
 UTF8_EDGES = st.sampled_from(
     [0x41, 0x80, 0xBF, 0xC0, 0xC3, 0xE0, 0xE4, 0xED, 0xA0, 0xF0, 0x9F, 0x90, 0xF4, 0xF8, 0xFF, 256]
@@ -41,3 +52,17 @@ def test_after_the_finish_a_new_text_may_begin():
     stream = StreamDecoder(BytesTokenizer())
     assert stream.push(0xE7) + stream.finish() == "\ufffd"
     assert stream.push(ord("a")) + stream.finish() == "a"
+
+
+def test_a_space_between_words_waits_for_the_next_word():
+    stream = StreamDecoder(WordTokenizer())
+    assert [stream.push(word) for word in (0, 1, 2, 3)] == ["the", " cat", " un", "seen"]
+    assert stream.finish() == ""
+    assert stream.push(0) == "the"  # a new text does not begin with the space after the last
+
+
+def test_a_word_after_others_that_are_shown_already_is_parted_from_them():
+    assert StreamDecoder(WordTokenizer(), after=[1, 0]).push(1) == " cat"
+    assert StreamDecoder(WordTokenizer(), after=[0, 2]).push(3) == "seen"
+    assert StreamDecoder(WordTokenizer(), after=[]).push(1) == "cat"
+    assert StreamDecoder(BytesTokenizer(), after=[32]).push(97) == "a"

@@ -2,13 +2,16 @@
 
 import json
 import sys
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from cyclopts import Parameter
 
 from gptrilogy.cli.options import Flag
-from gptrilogy.tokenizers.base import Tokenizer
+
+if TYPE_CHECKING:  # tokenizers are imported when a verb begins to work: they would take a tenth of `gpt --help`
+    from gptrilogy.tokenizers.base import Tokenizer
 
 
 def train(
@@ -22,11 +25,13 @@ def train(
     """Train a tokenizer on text: GPT-2's kind, or GPT-1's.
 
         gpt tokenizer train novels/ --vocab-size 8000 --out tokenizers/novels
+        zcat dump.txt.gz | gpt tokenizer train - --vocab-size 8000 --out tokens/
 
     Parameters
     ----------
     sources
-        Text files, folders of text, JSONL files, all also as .gz; built corpora.
+        Text files, JSON lines (both also as .gz, .bz2, .xz, .zst), Parquet, folders of these, - for standard input;
+        built corpora.
     vocab_size
         Tokens in all: 256 bytes, the merges, and <|endoftext|>; for gpt1, <unk>, each character in two forms, the
         merges, and the line break.
@@ -36,25 +41,32 @@ def train(
         byte_bpe writes every text and gives it back unchanged. gpt1 is GPT-1's: words of ftfy and spaCy in lower case
         (needs the extra gpt1).
     text_field
-        The field of a JSONL line that holds its text.
+        The field of a JSON line, or the column of Parquet, that holds the text.
     force
         Replace the tokenizer that --out already holds.
 
     """
     from gptrilogy.cli.output import print_note, print_text
-    from gptrilogy.data.built_corpus import read_texts
+    from gptrilogy.corpus.spooling import held
+    from gptrilogy.data.built_corpus import stream_texts
     from gptrilogy.errors import ConfigError, RunError
     from gptrilogy.tokenizers import save_tokenizer, train_byte_bpe, train_gpt1_bpe
+    from gptrilogy.tokenizers.pieces import streamed
+    from gptrilogy.training.progress import ConsoleReporter
 
     if not sources:
         raise ConfigError("name at least one source of text, for example: gpt tokenizer train novels/ ...")
     if (out / "tokenizer.json").exists() and not force:
         raise RunError(f"{out} already holds a tokenizer: --force replaces it, another --out leaves it alone")
-    documents = read_texts(
-        sources, text_field=text_field, on_skip=lambda path, why: print_note(f"skipped {path}: {why}")
-    )
-    learn = train_byte_bpe if kind == "byte_bpe" else train_gpt1_bpe
-    trained = learn((document.text for document in documents), vocab_size)
+    with held(sources) as held_sources:
+        documents = stream_texts(
+            held_sources, text_field=text_field, on_skip=lambda path, why: print_note(f"skipped {path}: {why}")
+        )
+        if kind == "byte_bpe":
+            pieces = chain.from_iterable(streamed(document.parts()) for document in documents)
+            trained = train_byte_bpe(pieces, vocab_size, on_progress=ConsoleReporter().passing)
+        else:
+            trained = train_gpt1_bpe(("".join(document.parts()) for document in documents), vocab_size)
     if trained.n_vocab < vocab_size:
         print_note(f"the text has no more than {trained.n_vocab:,} tokens to learn: the vocabulary is capped there")
     save_tokenizer(trained, out)
@@ -152,5 +164,5 @@ def _token_ids(line: str) -> list[int] | None:
     return [item for item in items if type(item) is int] if all(type(item) is int for item in items) else None
 
 
-def _described(place: Path, tokenizer: Tokenizer) -> str:
+def _described(place: Path, tokenizer: "Tokenizer") -> str:
     return f"{place}: {tokenizer.name}, {tokenizer.n_vocab:,} tokens, fingerprint {tokenizer.fingerprint[:16]}"

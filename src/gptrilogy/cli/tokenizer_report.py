@@ -40,18 +40,20 @@ def report(
     Parameters
     ----------
     corpus
-        Text files, folders of text, JSONL files, all also as .gz; built corpora.
+        Text files, JSON lines (both also as .gz, .bz2, .xz, .zst), Parquet, folders of these, - for standard input;
+        built corpora.
     tokenizer
         A folder with a tokenizer, a run's folder, or a name such as gpt2; give it several times to compare.
     limit_bytes
         Read only this much of the text, from its beginning.
     text_field
-        The field of a JSONL line that holds its text.
+        The field of a JSON line, or the column of Parquet, that holds the text.
     json
         Print one JSON document with every number; tokens are written as Python writes strings.
 
     """
     from gptrilogy.cli.output import print_json, print_note, size
+    from gptrilogy.corpus.spooling import held
     from gptrilogy.data.built_corpus import read_texts
     from gptrilogy.errors import ConfigError
     from gptrilogy.tokenizers import load_tokenizer
@@ -64,17 +66,19 @@ def report(
     if limit_bytes is not None and limit_bytes < 1:
         raise ConfigError(f"--limit-bytes must be at least 1, got {limit_bytes}")
     loaded = [load_tokenizer(Path(name)) for name in tokenizer]
-    documents = read_texts(
-        corpus, text_field=text_field, on_skip=lambda path, why: print_note(f"skipped {_printable(str(path))}: {why}")
-    )
     console, started_at = ConsoleReporter(), time.monotonic()
 
     def progress(n_bytes: int) -> None:
         if time.monotonic() > started_at + QUICK_S:
             console.passing(f"measured {size(n_bytes)} of text")
 
-    texts = _limited((document.text for document in documents), limit_bytes)
-    measured = measure(texts, loaded, on_progress=progress)
+    def skipped(path: Path, why: str) -> None:
+        print_note(f"skipped {_printable(str(path))}: {why}")
+
+    with held(corpus) as sources:
+        documents = read_texts(sources, text_field=text_field, on_skip=skipped)
+        texts = _limited((document.text for document in documents), limit_bytes)
+        measured = measure(texts, loaded, on_progress=progress)
     console.note(f"measured {size(measured.n_bytes)} of text in {duration(time.monotonic() - started_at)}")
     if measured.n_words_left_out:
         print_note(

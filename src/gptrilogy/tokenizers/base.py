@@ -2,11 +2,18 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from gptrilogy.errors import TokenizerError
+from gptrilogy.tokenizers.pieces import Gap
 
 END_OF_TEXT = "<|endoftext|>"
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+IdArray: TypeAlias = "NDArray[np.uint32]"
 
 
 class Tokenizer(Protocol):
@@ -34,6 +41,11 @@ class Tokenizer(Protocol):
         ...
 
     @property
+    def gap(self) -> Gap:
+        """Where a long text may be cut into pieces that have the ids of the whole."""
+        ...
+
+    @property
     def name(self) -> str:
         """Kind and size, as `byte_bpe-2048`."""
         ...
@@ -51,6 +63,10 @@ class Tokenizer(Protocol):
         ...
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]: ...
+
+    def encode_arrays(self, texts: Sequence[str]) -> list[IdArray]:
+        """The same as arrays that may be read only: no Python number for each token of a corpus."""
+        ...
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids; bytes that are not UTF-8 become U+FFFD."""

@@ -1,22 +1,18 @@
-"""GPT-2's tokenizer: byte-level BPE, run in Rust by Hugging Face `tokenizers`. `reference` is its readable twin."""
+"""GPT-2's tokenizer: byte-level BPE, run in Rust by one of two `engines`. `reference` is its readable twin."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self, cast
 
-from tokenizers import Tokenizer as Engine
-from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import ByteLevel
-
 from gptrilogy.errors import TokenizerError
 from gptrilogy.files import sha256_json
-from gptrilogy.tokenizers.base import END_OF_TEXT, bytes_of, cut_special, utf8
-from gptrilogy.tokenizers.pieces import grouped, pieces
+from gptrilogy.tokenizers.base import END_OF_TEXT, IdArray, bytes_of, cut_special, utf8
+from gptrilogy.tokenizers.engines import Engine, FastEngine, SteadyEngine, fast_engine
+from gptrilogy.tokenizers.pieces import SPACE
 from gptrilogy.tokenizers.symbols import Pair, parse_merge, to_bytes, vocabulary
 
-# The engine's own record of a token takes some hundred bytes: few enough at a time, many enough for every core.
-GROUP_CHARS = 1 << 22
+# The steady engine encodes so much in the time that the fast one takes to build: a prompt never waits for it.
+FAST_FROM_CHARS = 1 << 18
 
 
 class ByteLevelBPE:
@@ -25,8 +21,9 @@ class ByteLevelBPE:
     Every text can be encoded and comes back unchanged. `<|endoftext|>` written in a text is encoded as the
     characters it is made of, unless the caller allows it by name: a document cannot end itself.
 
-    With GPT-2's merges the ids are tiktoken's. Letters and digits are those of Unicode 16, for this engine
-    (`tokenizers` 0.22 to 0.23) as for tiktoken (0.12 to 0.14); a younger letter is split off like punctuation.
+    With GPT-2's merges the ids are tiktoken's. Letters and digits are those of Unicode 16, for both engines
+    (`tokenizers` 0.22 to 0.23, `fastokens` 0.3.5) as for tiktoken (0.12 to 0.14); a younger letter is split off
+    like punctuation.
 
     Raises: TokenizerError for merges that cannot have been learned one after the other.
     Source: GPT2 §2.2; openai/gpt-2 `encoder.py`.
@@ -43,15 +40,15 @@ class ByteLevelBPE:
     """
 
     separator = ""
+    gap = SPACE
 
     def __init__(self, merges: Iterable[Pair]) -> None:
         merges = list(merges)
         ids = vocabulary(merges)
         self.merges: tuple[Pair, ...] = tuple((left, right) for left, right in merges)
         self._tokens = (*map(to_bytes, ids), END_OF_TEXT.encode())
-        # <|endoftext|> stays unknown to the engine, which therefore cannot find it in a text.
-        self._engine = Engine(BPE(ids, self.merges))
-        self._engine.pre_tokenizer = ByteLevel(add_prefix_space=False)
+        self._ids = ids
+        self._engine: Engine = SteadyEngine(ids, self.merges)
         self.fingerprint = sha256_json(self.definition())
 
     @property
@@ -77,12 +74,12 @@ class ByteLevelBPE:
         return [token for piece in pieces for token in ([piece] if isinstance(piece, int) else next(ids))]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """The ids of each text, on every core. Long texts go in pieces, which changes no id."""
+        return [ids.tolist() for ids in self.encode_arrays(texts)]
+
+    def encode_arrays(self, texts: Sequence[str]) -> list[IdArray]:
         for text in texts:
             utf8(text)  # the engine's complaint about a lone surrogate would not say where it is
-        cut = [list(pieces(text)) for text in texts]
-        ids = self._encode_pieces(chain.from_iterable(cut))
-        return [list(chain.from_iterable(islice(ids, len(parts)))) for parts in cut]
+        return self._engine_for(sum(map(len, texts))).encode(texts)
 
     def decode(self, ids: Iterable[int]) -> str:
         return b"".join(map(self.token_bytes, ids)).decode("utf-8", errors="replace")
@@ -105,7 +102,11 @@ class ByteLevelBPE:
             raise TokenizerError(f"merges must be a list of strings like 'Ġ t', got {type(merges).__name__}")
         return cls(parse_merge(rank, line) for rank, line in enumerate(cast("list[object]", merges)))
 
-    def _encode_pieces(self, parts: Iterable[str]) -> Iterator[list[int]]:
-        for group in grouped(parts, GROUP_CHARS):
-            for encoding in self._engine.encode_batch_fast(group, add_special_tokens=False):
-                yield encoding.ids
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[Pair, ...]]]:
+        return type(self), (self.merges,)  # the fast engine cannot be pickled
+
+    def _engine_for(self, n_chars: int) -> Engine:
+        """The fast engine from the first text on that is worth building it."""
+        if n_chars >= FAST_FROM_CHARS and not isinstance(self._engine, FastEngine):
+            self._engine = fast_engine(self._ids, self.merges) or self._engine
+        return self._engine

@@ -6,7 +6,8 @@ from typing import Any, Self
 
 from gptrilogy.errors import TokenizerError
 from gptrilogy.files import sha256_json
-from gptrilogy.tokenizers.base import END_OF_TEXT, bytes_of, cut_special, utf8
+from gptrilogy.tokenizers.base import END_OF_TEXT, IdArray, bytes_of, cut_special, utf8
+from gptrilogy.tokenizers.pieces import ANYWHERE
 
 _TOKENS = (*(bytes([byte]) for byte in range(256)), END_OF_TEXT.encode())
 
@@ -22,6 +23,7 @@ class BytesTokenizer:
     eot_id = 256
     name = "bytes"
     separator = ""
+    gap = ANYWHERE
     special_tokens: Mapping[str, int] = MappingProxyType({END_OF_TEXT: eot_id})
 
     @property
@@ -34,6 +36,11 @@ class BytesTokenizer:
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         return [self.encode(text) for text in texts]
+
+    def encode_arrays(self, texts: Sequence[str]) -> list[IdArray]:
+        import numpy as np
+
+        return [np.frombuffer(utf8(text), np.uint8).astype(np.uint32) for text in texts]
 
     def decode(self, ids: Iterable[int]) -> str:
         return b"".join(map(self.token_bytes, ids)).decode("utf-8", errors="replace")

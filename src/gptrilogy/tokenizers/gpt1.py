@@ -8,7 +8,7 @@ from tokenizers.models import BPE
 
 from gptrilogy.errors import TokenizerError
 from gptrilogy.files import sha256_json
-from gptrilogy.tokenizers.base import bytes_of, cut_special, utf8
+from gptrilogy.tokenizers.base import IdArray, bytes_of, cut_special, utf8
 from gptrilogy.tokenizers.gpt1_symbols import (
     UNKNOWN,
     WORD_END,
@@ -18,6 +18,7 @@ from gptrilogy.tokenizers.gpt1_symbols import (
     symbol_bytes,
 )
 from gptrilogy.tokenizers.gpt1_text import words
+from gptrilogy.tokenizers.pieces import WORD_GAP
 from gptrilogy.tokenizers.symbols import MAX_TOKEN_BYTES, Pair, parse_merge
 
 FINETUNING_TOKENS = ("_start_", "_delimiter_", "_classify_")  # ids 40478, 40479 and 40480 in the released code
@@ -50,6 +51,7 @@ class GPT1BPE:
     """
 
     separator = " "
+    gap = WORD_GAP
     eot_id = None
 
     def __init__(self, characters: Iterable[str], merges: Iterable[Pair], special: Iterable[str] = ()) -> None:
@@ -116,6 +118,11 @@ class GPT1BPE:
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         return [self.encode(text) for text in texts]
+
+    def encode_arrays(self, texts: Sequence[str]) -> list[IdArray]:
+        import numpy as np
+
+        return [np.array(ids, np.uint32) for ids in self.encode_batch(texts)]
 
     def decode(self, ids: Iterable[int]) -> str:
         text = b"".join(map(self.token_bytes, ids))

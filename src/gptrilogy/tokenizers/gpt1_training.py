@@ -65,15 +65,6 @@ def count_words(texts: Iterable[str]) -> Counter[str]:
     return counts
 
 
-def symbols_of(word: str) -> tuple[str, ...]:
-    """The characters of a word, its end marked.
-
-    >>> symbols_of("the")
-    ('t', 'h', 'e</w>')
-    """
-    return (*word[:-1], word[-1] + WORD_END)
-
-
 def _learned(counts: Mapping[str, int], n_merges: int) -> list[Pair]:
     kept = {word: count for word, count in counts.items() if len(word) <= MAX_WORD_CHARS}
     # Given as special tokens, symbols have ids in this order, by which the engine breaks ties; its own order is random.
