@@ -28,6 +28,16 @@ def test_any_sample_is_where_counting_from_the_first_one_finds_it(weights: list[
     assert list(zip(sets.tolist(), numbers.tolist(), strict=True)) == places_reference(weights, count, seed=seed)
 
 
+@settings(max_examples=40)
+@given(weights=WEIGHTS, seed=st.integers(), count=st.integers(0, 400))
+def test_the_samples_of_each_set_are_counted_without_looking_at_them(
+    weights: list[float], seed: int, count: int
+) -> None:
+    interleaving = Interleaving(weights, seed=seed)
+    sets, _ = interleaving.places(0, count)
+    assert interleaving.counts(count) == np.bincount(sets, minlength=len(weights)).tolist()
+
+
 @settings(max_examples=30)
 @given(weights=WEIGHTS, seed=st.integers(), first=st.integers(0, 10**15), count=st.integers(1, 60))
 def test_a_sample_is_the_same_alone_and_among_others(weights: list[float], seed: int, first: int, count: int) -> None:

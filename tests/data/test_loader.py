@@ -206,6 +206,17 @@ def test_what_is_one_text_and_what_a_mixture(mixed: MixedLoader) -> None:
     assert torch.equal(training_windows(data, n_ctx=10, seed=5).batch(7, 9), mixed.batch(7, 9))
 
 
+def test_what_was_seen_is_told_for_each_set(mixed: MixedLoader) -> None:
+    sets, _ = Interleaving([one.weight for one in (WEB, BOOKS, NOTES)], seed=5).places(0, 500)
+    counts = np.bincount(sets).tolist()
+    seen = mixed.seen(500)
+    assert seen["tokens_by_set"] == {"web": counts[0] * 10, "books": counts[1] * 10, "notes": counts[2] * 10}
+    sizes = [len(one.train) // 10 for one in (WEB, BOOKS, NOTES)]
+    expected = [round(count / size, 4) for count, size in zip(counts, sizes, strict=True)]
+    assert list(seen["epochs_by_set"].values()) == expected
+    assert Loader(WEB.train, n_ctx=10, seed=5).seen(3 * (len(WEB.train) // 10)) == {"epochs": 3.0}
+
+
 def test_a_set_shorter_than_a_window_is_named() -> None:
     with pytest.raises(DataError, match=r"^of the set notes, the training text has 45 tokens, .* n_ctx \+ 1 = 101"):
         MixedLoader([WEB, NOTES], n_ctx=100, seed=0)

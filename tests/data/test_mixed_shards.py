@@ -1,6 +1,5 @@
 """Packed sets under one index: opened as a mixture, read as one text, linked whole or in part."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from gptrilogy.data.index import INDEX, WeightedSet, read_index, read_sets, writ
 from gptrilogy.data.shards import link_shards, open_shards, pack
 from gptrilogy.data.split import plan_split
 from gptrilogy.errors import ConfigError, DataError
+from gptrilogy.files import read_sealed, write_sealed
 from gptrilogy.tokenizers.base import Tokenizer
 from gptrilogy.tokenizers.bytes import BytesTokenizer
 
@@ -96,8 +96,8 @@ def test_a_set_that_is_missing_or_of_another_tokenizer_is_told(mixture: Path) ->
     ],
 )
 def test_a_damaged_index_of_a_mixture_is_refused(mixture: Path, change: dict[str, object], says: str) -> None:
-    index = json.loads((mixture / INDEX).read_text())
-    (mixture / INDEX).write_text(json.dumps({**index, **change}))
+    index = read_sealed(mixture / INDEX)
+    write_sealed(mixture / INDEX, {**index, **change})
     with pytest.raises(DataError, match=rf"index\.json is damaged \(.*{says}"):
         open_shards(mixture, fingerprint=None)
 

@@ -14,12 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gptrilogy import files
-from gptrilogy.corpus.documents import Document
-from gptrilogy.data.index import INDEX, PROGRESS, Index
+from gptrilogy.corpus.documents import AnyDocument, Document, LongDocument
+from gptrilogy.data import packing
+from gptrilogy.data.index import INDEX, PROGRESS, Index, read_index
 from gptrilogy.data.shards import link_shards, open_shards, pack
 from gptrilogy.data.split import plan_split
 from gptrilogy.data.tokens import Tokens
 from gptrilogy.errors import DataError, RunError
+from gptrilogy.files import read_sealed, write_sealed
 from gptrilogy.tokenizers.bytes import BytesTokenizer
 
 TOKENIZER = BytesTokenizer()
@@ -133,6 +135,34 @@ def test_the_size_of_shards_and_batches_changes_no_token(
         divided = [split.divide(document) for document in documents(texts)]
         assert read(data.train) == [train for train, _ in divided if train]
         assert read(data.valid) == [valid for _, valid in divided if valid]
+
+
+def in_parts(document: Document) -> LongDocument:
+    """The same document, read five characters at a time."""
+    text = document.text
+    return LongDocument(
+        lambda: (text[start : start + 5] for start in range(0, len(text), 5)), document.id, document.source
+    )
+
+
+@pytest.mark.parametrize("n_texts", [5, 40], ids=["tail", "by_document"])
+def test_long_documents_leave_the_shards_of_whole_ones_even_where_they_wait_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_texts: int
+) -> None:
+    expected = packed(tmp_path / "whole", TEXTS[:n_texts])
+    monkeypatch.setattr(packing, "MAX_HELD_BYTES", 30)
+
+    def mixed(*, stop_at: int | None = None) -> Iterator[AnyDocument]:
+        return (in_parts(one) if n % 3 else one for n, one in enumerate(documents(TEXTS[:n_texts], stop_at=stop_at)))
+
+    split = plan_split(mixed(), fraction=0.1, seed=0)
+    assert split.kind == expected.split.kind
+    with pytest.raises(Interrupted):
+        pack(mixed(stop_at=n_texts - 1), TOKENIZER, tmp_path / "long", split=split, shard_tokens=100, batch_chars=150)
+    index = pack(mixed(), TOKENIZER, tmp_path / "long", split=split, shard_tokens=100, batch_chars=150)
+    assert index.shards == expected.shards  # with their hashes
+    assert (index.train, index.valid) == (expected.train, expected.valid)
+    open_shards(tmp_path / "long", fingerprint=TOKENIZER.fingerprint)
 
 
 def test_many_ids_take_four_bytes(tmp_path: Path) -> None:
@@ -346,11 +376,22 @@ def test_a_damaged_index_is_refused_by_name(tmp_path: Path, content: bytes) -> N
         open_shards(tmp_path, fingerprint=None)
 
 
+def test_every_single_bit_of_an_index_counts(tmp_path: Path) -> None:
+    packed(tmp_path)
+    content = (tmp_path / INDEX).read_bytes()
+    for bit in range(8 * len(content)):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        (tmp_path / INDEX).write_bytes(flipped)
+        with pytest.raises(DataError, match=r"index\.json is damaged"):
+            read_index(tmp_path)
+
+
 def test_an_index_cannot_point_outside_its_folder(tmp_path: Path) -> None:
     packed(tmp_path)
-    index = json.loads((tmp_path / INDEX).read_text())
+    index = read_sealed(tmp_path / INDEX)
     index["train"]["shards"][0]["file"] = "../secret.bin"
-    (tmp_path / INDEX).write_text(json.dumps(index))
+    write_sealed(tmp_path / INDEX, index)
     with pytest.raises(DataError, match=r"damaged \(train\.shards\.0\.file"):
         open_shards(tmp_path, fingerprint=None)
 

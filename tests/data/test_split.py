@@ -1,9 +1,11 @@
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gptrilogy.config import parse
-from gptrilogy.corpus.documents import Document
+from gptrilogy.corpus.documents import AnyDocument, Document, LongDocument
 from gptrilogy.data.split import Split, plan_split, tail_start
 from gptrilogy.errors import ConfigError
 
@@ -16,6 +18,16 @@ def divided(texts: list[str], split: Split) -> tuple[list[str], list[str]]:
     """All training texts and all validation texts."""
     pairs = [split.divide(document) for document in documents(*texts)]
     return [train for train, _ in pairs if train], [valid for _, valid in pairs if valid]
+
+
+def long(document: Document, size: int) -> LongDocument:
+    """The same document as one that is read in parts of so many characters."""
+    text = document.text
+
+    def parts() -> Iterator[str]:
+        return (text[start : start + size] for start in range(0, len(text), size))
+
+    return LongDocument(parts, document.id, document.source)
 
 
 texts_of_many = st.lists(st.text(min_size=1), min_size=20, max_size=80)
@@ -118,3 +130,28 @@ def test_any_change_of_the_text_changes_the_fingerprint(texts: list[str], data: 
 def test_a_share_that_leaves_nothing_to_train_or_validate_on_is_refused(fraction: float) -> None:
     with pytest.raises(ConfigError, match=r"above 0 and at most 0\.5, got"):
         plan_split([], fraction=fraction, seed=0)
+
+
+@given(
+    texts=st.lists(st.one_of(st.text(min_size=1), st.text(st.sampled_from("a \n"), min_size=1)), max_size=30),
+    fraction=fractions,
+    size=st.integers(1, 20),
+    which=st.integers(0, 2),
+    with_valid=st.booleans(),
+)
+def test_a_long_document_is_divided_as_if_it_were_read_whole(
+    texts: list[str], fraction: float, size: int, which: int, with_valid: bool
+) -> None:
+    whole = documents(*texts)
+    mixed: list[AnyDocument] = [long(one, size) if n % 3 <= which else one for n, one in enumerate(whole)]
+    valid = documents("set", "apart") if with_valid else None
+    expected = plan_split(whole, fraction=fraction, seed=0, valid=valid)
+    split = plan_split(mixed, fraction=fraction, seed=0, valid=valid)
+    assert split.replace(long_cuts=()) == expected
+    for document, chunks in zip(whole, split.divided(mixed), strict=True):
+        pair = {"train": "", "valid": ""}
+        for part, text in chunks:
+            assert text
+            assert part == "valid" or not pair["valid"]
+            pair[part] += text
+        assert tuple(pair.values()) == expected.divide(document)

@@ -1,8 +1,8 @@
 """The values that the steps of a corpus pass on: records of a source, documents, and why either is dropped."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 CORPUS = "corpus.json"  # of a built corpus: vouches for every file of it, and is written last
 
@@ -19,6 +19,22 @@ class Document:
     id: str  # the file within its source, and the line of a JSONL file: "novels/emma.txt", "posts.jsonl:17"
     source: str  # as the user named it
     meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def parts(self) -> Iterator[str]:
+        """The text, as of a long document: all of it at once."""
+        yield self.text
+
+
+@dataclass(frozen=True, slots=True)
+class LongDocument:
+    """A text too long to be held, which has characters other than white space."""
+
+    parts: Callable[[], Iterator[str]]  # reads it from its beginning: what it gives, put together, is the text
+    id: str
+    source: str
+
+
+AnyDocument: TypeAlias = Document | LongDocument
 
 
 class Reason(NamedTuple):

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import ConfigDict, Field
 
 from gptrilogy.config import Config, parse
-from gptrilogy.corpus.documents import CORPUS, Document
-from gptrilogy.corpus.sources import OnSkip, read_documents
+from gptrilogy.corpus.documents import CORPUS, AnyDocument, Document
+from gptrilogy.corpus.sources import OnSkip, read_documents, stream_documents
 from gptrilogy.data.index import NAME, Count
 from gptrilogy.errors import ConfigError, DataError
 from gptrilogy.extras import needs
@@ -86,6 +86,15 @@ def read_texts(
     Raises: DataError, at once for a source that is not there, while reading for what is damaged.
     """
     plain = partial(read_documents, text_field=text_field, on_skip=on_skip)
+    read = [_all_documents(Path(source)) if is_built_corpus(Path(source)) else plain([source]) for source in sources]
+    return chain.from_iterable(read)
+
+
+def stream_texts(
+    sources: Sequence[str | Path], *, text_field: str = "text", on_skip: OnSkip | None = None
+) -> Iterator[AnyDocument]:
+    """As `read_texts`, with long texts to be read in parts as `stream_documents` has them."""
+    plain = partial(stream_documents, text_field=text_field, on_skip=on_skip)
     read = [_all_documents(Path(source)) if is_built_corpus(Path(source)) else plain([source]) for source in sources]
     return chain.from_iterable(read)
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from gptrilogy.config import C, Config, parse
 from gptrilogy.data.split import Split
 from gptrilogy.errors import ConfigError, DataError
-from gptrilogy.files import read_json, sha256_file, write_json
+from gptrilogy.files import read_object, read_sealed, sha256_file, write_sealed
 
 INDEX = "index.json"
 PROGRESS = "packing.json"
@@ -112,15 +112,32 @@ def read_sets(folder: Path) -> tuple[WeightedSet, ...]:
     """
     path = folder / INDEX
     try:
-        is_mixture = read_json(path).get("format") == "gptrilogy-mixture"
-    except (OSError, ValueError, RecursionError, AttributeError):
+        is_mixture = read_object(path).get("format") == "gptrilogy-mixture"
+    except (OSError, ValueError, RecursionError):
         is_mixture = False  # then `_read` says what is wrong
     return _read(folder, MixtureIndex).sets if is_mixture else ()
 
 
 def write_sets(folder: Path, sets: Sequence[WeightedSet]) -> None:
     """Make a mixture of the packed folders below `folder`."""
-    write_json(folder / INDEX, MixtureIndex(sets=tuple(sets)).model_dump(mode="json"))
+    write_sealed(folder / INDEX, MixtureIndex(sets=tuple(sets)).model_dump(mode="json"))
+
+
+def write_index(folder: Path, index: Index) -> None:
+    """Say that a folder is packed; nothing in it may change from then on."""
+    write_sealed(folder / INDEX, index.model_dump(mode="json"))
+
+
+def read_progress(folder: Path) -> Packing:
+    """How far an interrupted packing came.
+
+    Raises: OSError, ValueError, RecursionError or ConfigError where nothing says so.
+    """
+    return parse(Packing, read_sealed(folder / PROGRESS))
+
+
+def write_progress(folder: Path, state: Packing) -> None:
+    write_sealed(folder / PROGRESS, state.model_dump(mode="json"))
 
 
 def _read(folder: Path, kind: type[C]) -> C:
@@ -130,7 +147,7 @@ def _read(folder: Path, kind: type[C]) -> C:
             raise DataError(f"packing {folder} was interrupted: give the same command again, and it goes on")
         raise DataError(f"{folder} holds no packed text ({INDEX} is missing): pack it from its source")
     try:
-        return parse(kind, read_json(path))
+        return parse(kind, read_sealed(path))
     except (OSError, ValueError, RecursionError, ConfigError) as error:
         raise DataError(f"{path} is damaged ({error}): remove {folder} and pack its source again") from None
 

@@ -30,6 +30,7 @@ class Interleaving:
 
     def __init__(self, weights: Sequence[float], *, seed: int) -> None:
         self._seed = seed
+        self._n_sets = len(weights)
         self._root = _tree(_whole_numbers(weights))
 
     def places(self, first_sample: int, count: int) -> tuple[NDArray[np.int64], U64]:
@@ -50,6 +51,26 @@ class Interleaving:
             pending.append((branch.rare, [rows[i] for i, _ in rarely], [number for _, number in rarely]))
             pending.append((branch.common, [rows[i] for i, _ in often], [number for _, number in often]))
         return sets, numbers
+
+    def counts(self, n_samples: int) -> list[int]:
+        """How many of the first samples come from each set.
+
+        >>> Interleaving([2, 1], seed=0).counts(9)
+        [6, 3]
+        """
+        counts = [0] * self._n_sets
+        pending = [(self._root, n_samples)]
+        while pending:
+            branch, passed = pending.pop()
+            if isinstance(branch, int):
+                counts[branch] = passed
+                continue
+            cell = passed * branch.rare_weight // branch.weight  # the one that the next sample would belong to
+            begin, end = branch.cell_begin(cell), branch.cell_begin(cell + 1)
+            taken = begin + int(draw(self._seed, branch.number, cell)[0]) % (end - begin)
+            n_rare = cell + (taken < passed)
+            pending += [(branch.rare, n_rare), (branch.common, passed - n_rare)]
+        return counts
 
     def _part(self, fork: "_Fork", passed: Sequence[int]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """What goes the rarer way and what the other: where it stands in `passed`, and its number on that way."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -26,6 +26,10 @@ class Windows(Protocol):
 
         Shapes: -> (B, n_ctx + 1), int64.
         """
+        ...
+
+    def seen(self, samples: int) -> dict[str, Any]:
+        """How much of the text the first samples are, for the log: `epochs`, and of a mixture `..._by_set`."""
         ...
 
 
@@ -92,6 +96,10 @@ class Loader:
         """How many times the text has been gone through before this sample."""
         return sample / self.epoch_samples
 
+    def seen(self, samples: int) -> dict[str, Any]:
+        """As of `Windows`."""
+        return {"epochs": round(self.epoch_of(samples), 4)}
+
 
 class MixedLoader:
     """Training windows of several sets, each in its share of every stretch of samples; no window holds two sets.
@@ -104,6 +112,7 @@ class MixedLoader:
     """
 
     def __init__(self, sets: Sequence[PackedSet], *, n_ctx: int, seed: int) -> None:
+        self._names = [one.name for one in sets]
         self._loaders = [_loader_of(one, n_ctx, seed) for one in sets]
         self._interleaving = Interleaving([one.weight for one in sets], seed=seed)
         self.n_ctx = n_ctx
@@ -116,6 +125,14 @@ class MixedLoader:
             rows = sets == which
             windows[rows] = self._loaders[which].windows(numbers[rows])
         return torch.from_numpy(windows)
+
+    def seen(self, samples: int) -> dict[str, Any]:
+        """As of `Windows`."""
+        counts = list(zip(self._names, self._loaders, self._interleaving.counts(samples), strict=True))
+        return {
+            "tokens_by_set": {name: count * self.n_ctx for name, _, count in counts},
+            "epochs_by_set": {name: round(loader.epoch_of(count), 4) for name, loader, count in counts},
+        }
 
 
 def _numbers(first: int, count: int) -> U64:

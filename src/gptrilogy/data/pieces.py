@@ -1,14 +1,11 @@
 """Divided documents in pieces and batches that a tokenizer can take at once, however long a document is."""
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
-from gptrilogy.data.index import PARTS
-
-# Where a text longer than a batch may be cut: no tokenizer here merges, strips or joins across one space between
-# two words, so the pieces have the ids of the whole.
-_WORD_GAP = re.compile(r"(?<=\S) (?=\S)")
+from gptrilogy.data.split import Chunk
+from gptrilogy.tokenizers.pieces import Gap, streamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,36 +18,28 @@ class Piece:
     ends_document: bool
 
 
-def batches(divided: Iterable[tuple[str, str]], size: int) -> Iterator[list[Piece]]:
-    """The (train, valid) texts in order, in batches of about `size` characters."""
+def batches(divided: Iterable[Iterable[Chunk]], size: int, gap: Gap) -> Iterator[list[Piece]]:
+    """The chunks of every document in order, cut anew at gaps, in batches of about `size` characters."""
     batch: list[Piece] = []
     chars = 0
-    for piece in _pieces(divided, size):
-        batch.append(piece)
-        chars += len(piece.text)
-        if chars >= size:
-            yield batch
-            batch, chars = [], 0
+    for chunks in divided:
+        for piece in _pieces(chunks, size, gap):
+            batch.append(piece)
+            chars += len(piece.text)
+            if chars >= size:
+                yield batch
+                batch, chars = [], 0
     if batch:
         yield batch
 
 
-def _pieces(divided: Iterable[tuple[str, str]], size: int) -> Iterator[Piece]:
-    for texts in divided:
-        parts = [(part, text) for part, text in zip(PARTS, texts, strict=True) if text]
-        for part, text in parts:
-            for piece, is_last in cut(text, size):
-                yield Piece(part, piece, is_last, is_last and part == parts[-1][0])
-
-
-def cut(text: str, size: int) -> Iterator[tuple[str, bool]]:
-    """Pieces of about `size` characters, each beginning at a word's space, and whether each is the last.
-
-    >>> list(cut("one two three", 5))
-    [('one two', False), (' three', True)]
-    """
-    start = 0
-    while gap := _WORD_GAP.search(text, start + size):
-        yield text[start : gap.start()], False
-        start = gap.start()
-    yield text[start:], True
+def _pieces(chunks: Iterable[Chunk], size: int, gap: Gap) -> Iterator[Piece]:
+    """The chunks of one document as pieces of about `size` characters, each given when the next is known."""
+    last: Chunk | None = None
+    for part, group in groupby(chunks, key=lambda chunk: chunk.part):
+        for text in streamed((chunk.text for chunk in group), size, gap):
+            if last:
+                yield Piece(*last, ends_text=last.part != part, ends_document=False)
+            last = Chunk(part, text)
+    if last:
+        yield Piece(*last, ends_text=True, ends_document=True)

@@ -2,9 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,8 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from gptrilogy.config import parse
-from gptrilogy.corpus.documents import Document
+from gptrilogy.corpus.documents import AnyDocument, LongDocument
 from gptrilogy.data.index import (
     INDEX,
     PARTS,
@@ -22,23 +21,25 @@ from gptrilogy.data.index import (
     Index,
     Packing,
     Part,
-    Shard,
     TokenizerCard,
     WeightedSet,
     read_index,
+    read_progress,
     read_sets,
     verify,
+    write_index,
+    write_progress,
     write_sets,
 )
-from gptrilogy.data.pieces import Piece, batches
-from gptrilogy.data.split import Split
+from gptrilogy.data.packing import STORED, Packer, writing
+from gptrilogy.data.pieces import batches
+from gptrilogy.data.split import Chunk, Split
 from gptrilogy.data.tokens import Tokens
-from gptrilogy.errors import DataError, GPTrilogyError, RunError
-from gptrilogy.files import flush, read_json, replacing, sha256_file, write_json
+from gptrilogy.errors import DataError, GPTrilogyError
+from gptrilogy.files import flush, replacing
 from gptrilogy.tokenizers.base import Tokenizer
 
 BATCH_CHARS = 1 << 22  # given to the tokenizer at once: enough for every core, few enough to hold
-STORED = {"uint16": "<u2", "uint32": "<u4"}
 
 OnProgress: TypeAlias = Callable[[int, int], None]
 
@@ -63,23 +64,13 @@ class PackedData:
     sets: tuple[PackedSet, ...] = ()
 
 
-@dataclass(slots=True)
-class _Pending:
-    """What one part has gathered since the last shard."""
-
-    ids: list[NDArray[Any]] = field(default_factory=list[NDArray[Any]])
-    tokens: int = 0
-    documents: int = 0
-    text_bytes: int = 0
-
-
 def pack(
-    documents: Iterable[Document],
+    documents: Iterable[AnyDocument],
     tokenizer: Tokenizer,
     folder: Path,
     *,
     split: Split,
-    valid: Iterable[Document] = (),
+    valid: Iterable[AnyDocument] = (),
     shard_tokens: int = 1 << 25,
     batch_chars: int = BATCH_CHARS,
     on_progress: OnProgress | None = None,
@@ -95,18 +86,19 @@ def pack(
     Raises: DataError if the documents are not those of `split`; RunError if the folder cannot be written.
     """
     plan = _plan(tokenizer, split, shard_tokens)
-    with _writing(folder):
+    with writing(folder):
         state = _resume(folder, plan)
     if (folder / INDEX).exists():
         return state.index
-    packer = _Packer(folder, state)
-    divided = chain(map(split.divide, _with_text(documents)), (("", document.text) for document in _with_text(valid)))
-    for batch in batches(islice(divided, state.documents_read, None), batch_chars):
-        for piece, ids in zip(batch, tokenizer.encode_batch([piece.text for piece in batch]), strict=True):
-            packer.add(piece, ids)
-        if on_progress:
-            on_progress(packer.documents_read, packer.text_bytes)
-    return packer.finish()
+    set_apart = ((Chunk("valid", part) for part in document.parts()) for document in _with_text(valid))
+    divided = islice(chain(split.divided(documents), set_apart), state.documents_read, None)
+    with closing(Packer(folder, state)) as packer:
+        for batch in batches(divided, batch_chars, tokenizer.gap):
+            for piece, ids in zip(batch, tokenizer.encode_arrays([piece.text for piece in batch]), strict=True):
+                packer.add(piece, ids)
+            if on_progress:
+                on_progress(packer.documents_read, packer.text_bytes)
+        return packer.finish()
 
 
 def open_shards(folder: Path, *, fingerprint: str | None) -> PackedData:
@@ -140,89 +132,21 @@ def link_shards(source: Path, destination: Path, *, sets: Sequence[WeightedSet] 
         return link_shards(source / SETS / sets[0].name, destination)
     if sets:
         copied_bytes = sum(link_shards(source / SETS / one.name, destination / SETS / one.name) for one in sets)
-        with _writing(destination):
+        with writing(destination):
             write_sets(destination, sets)
         return copied_bytes
     index = read_index(source)
     verify(source, index, hashes=False)
     if destination.exists() and destination.samefile(source):
         return 0
-    with _writing(destination):
+    with writing(destination):
         (destination / INDEX).unlink(missing_ok=True)
         _make_parts(destination)
         copied_bytes = sum(_link(source / shard.file, destination / shard.file) for shard in index.shards)
         for part in PARTS:
             flush(destination / part)
-        write_json(destination / INDEX, index.model_dump(mode="json"))
+        write_index(destination, index)
     return copied_bytes
-
-
-class _Packer:
-    """Gathers ids and, when a part has enough for a shard, writes what both parts have: then one number resumes."""
-
-    def __init__(self, folder: Path, state: Packing) -> None:
-        self.folder = folder
-        self.index = state.index
-        self.documents_read = state.documents_read
-        self.text_bytes = state.index.train.text_bytes + state.index.valid.text_bytes
-        self.pending = {part: _Pending() for part in PARTS}
-
-    def add(self, piece: Piece, ids: list[int]) -> None:
-        eot_id = self.index.tokenizer.eot_id
-        end = [eot_id] if piece.ends_text and eot_id is not None else []
-        stored = np.array([*ids, *end], STORED[self.index.dtype])
-        size_bytes = len(piece.text.encode())
-        pending = self.pending[piece.part]
-        pending.ids.append(stored)
-        pending.tokens += len(stored)
-        pending.documents += piece.ends_text
-        pending.text_bytes += size_bytes
-        self.text_bytes += size_bytes
-        self.documents_read += piece.ends_document
-        if piece.ends_document and any(part.tokens >= self.index.shard_tokens for part in self.pending.values()):
-            self._checkpoint()
-
-    def finish(self) -> Index:
-        split = self.index.split
-        if (self.documents_read, self.text_bytes) != (split.documents, split.text_bytes):
-            raise DataError(
-                f"the text changed while it was packed: {self.documents_read} documents of {self.text_bytes} bytes, "
-                f"planned for {split.documents} of {split.text_bytes}; start again when it is still"
-            )
-        self._checkpoint()
-        with _writing(self.folder):
-            write_json(self.folder / INDEX, self.index.model_dump(mode="json"))
-            (self.folder / PROGRESS).unlink()
-        return self.index
-
-    def _checkpoint(self) -> None:
-        with _writing(self.folder):
-            self.index = self.index.replace(**{part: self._grown(part) for part in PARTS})
-            _save(self.folder, Packing(documents_read=self.documents_read, index=self.index))
-        self.pending = {part: _Pending() for part in PARTS}
-
-    def _grown(self, name: str) -> Part:
-        """A part with one more shard, written; as it was, if there is nothing to write."""
-        pending, part = self.pending[name], self.index.train if name == "train" else self.index.valid
-        if not pending.tokens:
-            return part
-        file = f"{name}/shard-{len(part.shards):05d}.bin"
-        with replacing(self.folder / file) as temporary:
-            with temporary.open("wb") as out:
-                for ids in pending.ids:
-                    out.write(ids.tobytes())
-            shard = Shard(
-                file=file,
-                tokens=pending.tokens,
-                size_bytes=temporary.stat().st_size,
-                sha256=sha256_file(temporary),
-            )
-        return Part(
-            shards=(*part.shards, shard),
-            documents=part.documents + pending.documents,
-            tokens=part.tokens + pending.tokens,
-            text_bytes=part.text_bytes + pending.text_bytes,
-        )
 
 
 def _plan(tokenizer: Tokenizer, split: Split, shard_tokens: int) -> Index:
@@ -241,7 +165,7 @@ def _resume(folder: Path, plan: Index) -> Packing:
         state = Packing(index=plan)
         (folder / INDEX).unlink(missing_ok=True)  # first, for it vouches for shards that go now
         _make_parts(folder)
-        _save(folder, state)
+        write_progress(folder, state)
     recorded = {shard.file for shard in state.index.shards}
     for part in PARTS:
         for path in (folder / part).glob("*shard-*.bin*"):
@@ -259,15 +183,11 @@ def _found(folder: Path, plan: Index) -> Packing | None:
         if (folder / INDEX).exists():
             state = Packing(documents_read=plan.split.documents, index=read_index(folder))
         else:
-            state = parse(Packing, read_json(folder / PROGRESS))
+            state = read_progress(folder)
         verify(folder, state.index)
     except (OSError, ValueError, RecursionError, GPTrilogyError):
         return None  # absent, or damaged from outside; packing again repairs both
     return state if state.index.plan() == plan else None
-
-
-def _save(folder: Path, state: Packing) -> None:
-    write_json(folder / PROGRESS, state.model_dump(mode="json"))
 
 
 def _make_parts(folder: Path) -> None:
@@ -276,8 +196,8 @@ def _make_parts(folder: Path) -> None:
     flush(folder)
 
 
-def _with_text(documents: Iterable[Document]) -> Iterator[Document]:
-    return (document for document in documents if document.text)
+def _with_text(documents: Iterable[AnyDocument]) -> Iterator[AnyDocument]:
+    return (document for document in documents if isinstance(document, LongDocument) or document.text)
 
 
 def _open_set(folder: Path, one: WeightedSet) -> PackedSet:
@@ -302,11 +222,3 @@ def _link(source: Path, destination: Path) -> int:
     with replacing(destination) as temporary:
         shutil.copyfile(source, temporary)
     return source.stat().st_size
-
-
-@contextmanager
-def _writing(folder: Path) -> Generator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise RunError(f"cannot write {folder}: {error.strerror or error}; check its disk and permissions") from None

@@ -104,12 +104,41 @@ def test_a_remote_folder_is_read_like_a_local_one(memory: fsspec.AbstractFileSys
     assert (page.content, page.id, page.source) == ("one", "crawl/a.jsonl:1", "memory://bucket/crawl")
 
 
+def test_a_remote_file_may_be_named_directly(memory: fsspec.AbstractFileSystem) -> None:
+    memory.pipe("/bucket/a.jsonl", b'{"text": "one"}')
+    memory.pipe("/bucket/README", b"two")
+    found = find_files(["memory://bucket/a.jsonl", "memory://bucket/README"])
+    assert [(file.name, file.format) for file in found] == [("a.jsonl", "jsonl"), ("README", "text")]
+
+
 def test_a_file_url_gives_the_same_pages_as_its_path(crawl: Path) -> None:
     local, remote = (find_files([prefix + str(crawl)]) for prefix in ("", "file://"))
     assert [file.name for file in local] == [file.name for file in remote]
     contents = [[page for file in files for page in read_pages(file, Limits())] for files in (local, remote)]
     assert [item.id for item in contents[0]] == [item.id for item in contents[1]]
     assert len(contents[0]) == 5
+
+
+def test_a_remote_folder_without_a_readable_file_is_refused(memory: fsspec.AbstractFileSystem) -> None:
+    memory.pipe("/bucket/cover.png", b"text")
+    with pytest.raises(
+        DataError, match=r"memory://bucket.* holds nothing to read: looked there and below for \*\.warc"
+    ):
+        find_files(["memory://bucket"])
+
+
+def test_a_store_that_fails_is_named_with_what_it_says(
+    memory: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> object:
+        raise PermissionError("Access Denied")
+
+    memory.pipe("/bucket/a.txt", b"text")
+    monkeypatch.setattr(memory, "find", refuse)
+    with pytest.raises(
+        DataError, match="cannot read memory://bucket: Access Denied; check the address and your access"
+    ):
+        find_files(["memory://bucket"])
 
 
 def test_addresses_that_cannot_be_read_are_refused_in_one_line(memory: fsspec.AbstractFileSystem) -> None:

@@ -182,6 +182,7 @@ def test_a_digest_nobody_can_check_is_passed_over(reading: Reading, record: Reco
         ({"http": "SSH-2.0-OpenSSH"}, "malformed header"),
         ({"media": "image/png"}, "not text"),
         ({"media": ""}, "not text"),
+        ({"fields": {"Content-Type": "text/dns"}}, "not text"),
         ({"kind": "revisit"}, "revisit"),
         ({"kind": "continuation"}, "unknown record type"),
         ({"fields": {"WARC-Segment-Number": "1"}}, "segmented record"),
@@ -209,7 +210,8 @@ def test_the_archivers_own_logs_are_not_counted(reading: Reading, record: Record
 
 @pytest.mark.parametrize("blank", [b"", b" \r\n\t"])
 def test_a_blank_page_is_lost_as_empty(reading: Reading, record: Record, blank: bytes) -> None:
-    assert reasons(reading("a.warc", record(blank))) == ["empty"]
+    read = reading("a.warc", record(blank) + record(blank, kind="resource"))
+    assert reasons(read) == ["empty", "empty"]
 
 
 def test_the_crawlers_type_stands_in_for_the_servers(reading: Reading, record: Record) -> None:

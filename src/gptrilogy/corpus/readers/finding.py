@@ -1,24 +1,24 @@
 """The files of a source, local or remote, with what is needed to read each one and to notice that it changed."""
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeAlias, cast
 
 from gptrilogy.config import Config
-from gptrilogy.corpus.sources import JSONL_SUFFIXES, TEXT_SUFFIXES
 from gptrilogy.errors import DataError, MissingExtraError
 from gptrilogy.extras import needs
 
 Format: TypeAlias = Literal["warc", "html", "text", "jsonl", "parquet", "mediawiki"]
 OnSkip: TypeAlias = Callable[[str, str], None]
 
-COMPRESSED_SUFFIXES = (".gz", ".bz2", ".zst")
+COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 FORMATS: dict[str, Format] = {
     **dict.fromkeys((".warc", ".wet", ".wat", ".arc"), "warc"),
     **dict.fromkeys((".html", ".htm", ".xhtml"), "html"),
-    **dict.fromkeys(TEXT_SUFFIXES, "text"),
-    **dict.fromkeys(JSONL_SUFFIXES, "jsonl"),
+    **dict.fromkeys((".txt", ".text", ".md", ".markdown", ".rst", ".tex"), "text"),
+    **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
     ".xml": "mediawiki",
 }
@@ -45,7 +45,49 @@ def find_files(sources: Sequence[str], *, on_skip: OnSkip | None = None) -> list
     Raises: DataError for a source that is missing or a folder without one readable file.
     """
     skip = _say_nothing if on_skip is None else on_skip
-    return [file for source in sources for file in (_remote if "://" in source else _local)(source, skip)]
+    return [file for source in sources for file in (_remote if "://" in source else local_files)(source, skip)]
+
+
+def local_files(
+    source: str, on_skip: OnSkip, formats: Collection[Format] = frozenset(FORMATS.values())
+) -> Iterator[SourceFile]:
+    """As `find_files`, one after another: a file or what a folder holds of these formats, or a file named directly.
+
+    Raises: DataError.
+    """
+    root = locate(source)
+    with _explained(source):
+        if root.is_file():
+            yield _local_file(root, root.name, source, format_of(root.name) or "text")
+            return
+        found = False
+        for path in _walk(root, on_skip):
+            kind = format_of(path.name)
+            if kind is None or kind not in formats:
+                on_skip(
+                    str(path), "not a kind of file known by its name" if kind is None else f"{kind}, which is not text"
+                )
+            elif not path.is_file():
+                on_skip(str(path), "not a regular file, or a broken link")
+            else:
+                found = True
+                yield _local_file(path, (Path(root.absolute().name) / path.relative_to(root)).as_posix(), source, kind)
+    if not found:
+        raise _nothing_in(source, formats)
+
+
+def locate(source: str) -> Path:
+    """The file or folder of this name.
+
+    Raises: DataError where there is none.
+    """
+    root = Path(source)
+    with _explained(source):
+        if not source or not root.exists():
+            raise DataError(f"{source!r} does not exist: {_nearest(root)}")
+        if not (root.is_file() or root.is_dir()):
+            raise DataError(f"{source} is neither a file nor a folder: save what it gives to a file first")
+    return root
 
 
 def format_of(name: str) -> Format | None:
@@ -66,30 +108,14 @@ def _say_nothing(path: str, reason: str) -> None:
     del path, reason
 
 
-def _local(source: str, skip: OnSkip) -> Iterator[SourceFile]:
-    root = Path(source)
+@contextmanager
+def _explained(source: str) -> Generator[None]:
+    """Says in one line what the disk had against looking."""
     try:
-        if not source or not root.exists():
-            raise DataError(f"{source!r} does not exist: {_nearest(root)}")
-        if root.is_file():
-            yield _local_file(root, root.name, source, format_of(root.name) or "text")
-            return
-        if not root.is_dir():
-            raise DataError(f"{source} is neither a file nor a folder: save what it gives to a file first")
-        found = False
-        for path in _walk(root, skip):
-            if (kind := format_of(path.name)) is None:
-                skip(str(path), "not a kind of file known by its name")
-            elif not path.is_file():
-                skip(str(path), "not a regular file, or a broken link")
-            else:
-                found = True
-                yield _local_file(path, (Path(root.absolute().name) / path.relative_to(root)).as_posix(), source, kind)
+        yield
     except OSError as error:
         path = error.filename or source
         raise DataError(f"cannot read {path}: {error.strerror or error}; check the name and its permissions") from None
-    if not found:
-        raise _nothing_in(source)
 
 
 def _nearest(path: Path) -> str:
@@ -100,8 +126,8 @@ def _nearest(path: Path) -> str:
     return f"there is no folder {path.parent} either"
 
 
-def _nothing_in(source: str) -> DataError:
-    wanted = " ".join(f"*{suffix}" for suffix in FORMATS)
+def _nothing_in(source: str, formats: Collection[Format]) -> DataError:
+    wanted = " ".join(f"*{suffix}" for suffix, kind in FORMATS.items() if kind in formats)
     compressed = ", ".join(COMPRESSED_SUFFIXES)
     return DataError(
         f"{source} holds nothing to read: looked there and below for {wanted}, each also with {compressed}"
@@ -158,7 +184,7 @@ def _remote(source: str, skip: OnSkip) -> Iterator[SourceFile]:
             found = True
             yield _remote_file(system, info, (base.name / inner).as_posix(), source, kind)
     if not found:
-        raise _nothing_in(source)
+        raise _nothing_in(source, FORMATS.values())
 
 
 def _remote_file(system: Any, info: dict[str, Any], name: str, source: str, kind: Format) -> SourceFile:

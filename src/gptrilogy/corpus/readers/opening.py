@@ -2,6 +2,7 @@
 
 import bz2
 import io
+import lzma
 import zlib
 from collections import deque
 from collections.abc import Callable, Generator
@@ -11,16 +12,16 @@ from typing import IO, Any, Protocol, cast
 from gptrilogy.corpus.readers.finding import SourceFile, compression_of, filesystem
 from gptrilogy.corpus.readers.limits import Limits, UnreadableError
 from gptrilogy.errors import DataError
-from gptrilogy.extras import needs
 
 PIECE_BYTES = 1 << 16
 HEAD_BYTES = 10
-MAGICS = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}
+MAGICS = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst", b"\xfd7zXZ\x00": ".xz"}
+MAX_XZ_BYTES = 80 << 20  # what unpacking may take: `xz -9` wants 65 MiB
 BZIP2_MAGICS = (b"1AY&SY", b"\x17rE8P\x90")  # of a block or of the end, after "BZh" and a digit
 
 
 class Decoder(Protocol):
-    """One compressed member, inflated piece by piece; `bz2.BZ2Decompressor` is one as it stands."""
+    """One compressed member, inflated piece by piece; those of `bz2` and `lzma` are decoders as they stand."""
 
     @property
     def eof(self) -> bool: ...
@@ -52,11 +53,11 @@ class ZlibDecoder:
 class ZstdDecoder:
     """A Zstandard frame, fed so little at a time that what comes out is bounded."""
 
-    FEED_BYTES = 128  # four bytes may stand for a block of 128 KiB, so one call gives at most 4 MiB
+    FEED_BYTES = 512  # four bytes may stand for a block of 128 KiB, so one call gives at most 16 MiB
 
     def __init__(self, max_window_bytes: int) -> None:
-        with needs("corpus", purpose="Zstandard"):
-            import zstandard
+        import zstandard  # here, since only Zstandard needs it
+
         self._failure = zstandard.ZstdError
         self._inner = zstandard.ZstdDecompressor(max_window_size=max_window_bytes).decompressobj()
         self._waiting = memoryview(b"")
@@ -166,7 +167,7 @@ class Unpacked(io.RawIOBase):
         while self._decoder and not content and not self.damage:
             try:
                 content = self._decoder.decompress(self._input, PIECE_BYTES)
-            except (zlib.error, OSError, EOFError) as error:
+            except (zlib.error, lzma.LZMAError, OSError, EOFError) as error:
                 self.damage = _explain(error)
                 break
             self._input = b""
@@ -189,6 +190,8 @@ class Unpacked(io.RawIOBase):
 def _explain(error: Exception) -> UnreadableError:
     if "too much memory" in str(error):
         return UnreadableError("inflates past the limit", "its Zstandard window is wider than max_window_bytes")
+    if "usage limit exceeded" in str(error):
+        return UnreadableError("inflates past the limit", "its xz window is wider than max_window_bytes")
     return UnreadableError("malformed archive", str(error))
 
 
@@ -197,6 +200,7 @@ def decoder_of(compression: str, limits: Limits) -> Callable[[], Decoder] | None
     makers: dict[str, Callable[[], Decoder]] = {
         ".gz": ZlibDecoder,
         ".bz2": bz2.BZ2Decompressor,
+        ".xz": lambda: lzma.LZMADecompressor(memlimit=max(MAX_XZ_BYTES, limits.max_window_bytes)),
         ".zst": lambda: ZstdDecoder(limits.max_window_bytes),
     }
     return makers.get(compression)

@@ -9,12 +9,14 @@ from typing import IO, Any, TypeAlias, cast
 from gptrilogy.config import suggest
 from gptrilogy.corpus.documents import Loss, Page
 from gptrilogy.corpus.readers.finding import SourceFile
-from gptrilogy.corpus.readers.limits import Limits, UnreadableError, over
+from gptrilogy.corpus.readers.limits import MIB, Limits, UnreadableError, over
 from gptrilogy.corpus.readers.opening import PIECE_BYTES, opened, stored
 from gptrilogy.corpus.readers.plain import checked, text_of
 from gptrilogy.extras import needs
 
-MAX_BATCH_ROWS = 1024
+MAX_BATCH_ROWS, MAX_BATCH_BYTES = 1024, 16 * MIB
+MAX_DIFFERENT_BYTES = 64 * MIB  # of a row group of which every different text may be kept until its end
+LARGE_BATCH_ROWS, LARGE_INFLATION = 16, 100
 TEXT_TYPES = {"string", "large_string", "string_view", "binary", "large_binary", "binary_view"}
 Table: TypeAlias = Any  # pyarrow has no types
 
@@ -90,7 +92,7 @@ def read_parquet(file: SourceFile, limits: Limits, *, text_field: str) -> Iterat
     with stored(file) as source:
         try:
             with _explained():
-                table = _open(source, text_field)
+                table = _open(source, text_field, file)
                 columns = [text_field, "url"] if "url" in table.schema_arrow.names else [text_field]
                 groups = [table.metadata.row_group(group) for group in range(int(table.num_row_groups))]
                 rows = [int(group.num_rows) for group in groups]
@@ -101,14 +103,15 @@ def read_parquet(file: SourceFile, limits: Limits, *, text_field: str) -> Iterat
             yield from _read_group(table, group, sum(rows[:group]), columns, file, limits)
 
 
-def _open(source: IO[bytes], text_field: str) -> Table:
+def _open(source: IO[bytes], text_field: str, file: SourceFile) -> Table:
     """A table with a column of text.
 
-    A value that repeats is kept once, since a few bytes may stand for a long text a million times.
+    A value that repeats is kept once, since a few bytes may stand for a long text a million times; but not where row
+    groups are large, since then every different value would be kept.
 
     Raises: UnreadableError where there is no such column.
     """
-    with needs("corpus", purpose="Parquet"):
+    with needs("parquet", purpose="Parquet"):
         parquet: Any = import_module("pyarrow.parquet")
     seen: Table = parquet.ParquetFile(source)
     kinds = {str(field.name): _kind(field.type) for field in seen.schema_arrow}
@@ -119,10 +122,19 @@ def _open(source: IO[bytes], text_field: str) -> Table:
     return parquet.ParquetFile(
         source,
         metadata=seen.metadata,
-        read_dictionary=[text_field],
+        read_dictionary=[] if _is_large(seen, file) else [text_field],
         buffer_size=PIECE_BYTES,
+        pre_buffer=False,
         page_checksum_verification=True,
     )
+
+
+def _is_large(table: Table, file: SourceFile) -> bool:
+    """Whether row groups are large in earnest, and not just said to be by a small file."""
+    largest = max(
+        (int(table.metadata.row_group(n).total_byte_size) for n in range(int(table.num_row_groups))), default=0
+    )
+    return MAX_DIFFERENT_BYTES < largest <= LARGE_INFLATION * file.size_bytes
 
 
 def _kind(column: Any) -> str:
@@ -133,7 +145,7 @@ def _kind(column: Any) -> str:
 @contextmanager
 def _explained() -> Generator[None]:
     """Turns what pyarrow has against the content into one line; what the disk has against reading it passes."""
-    with needs("corpus", purpose="Parquet"):
+    with needs("parquet", purpose="Parquet"):
         pyarrow: Any = import_module("pyarrow")
     failures: tuple[type[Exception], ...] = (pyarrow.ArrowException, OSError, KeyError, UnicodeDecodeError)
     try:
@@ -149,7 +161,10 @@ def _read_group(
 ) -> Iterator[Page | Loss]:
     row = first
     try:
-        batches = table.iter_batches(_batch_rows(table, group, limits), [group], columns)
+        rows_at_once = min(
+            _batch_rows(table, group, limits), LARGE_BATCH_ROWS if _is_large(table, file) else MAX_BATCH_ROWS
+        )
+        batches = table.iter_batches(rows_at_once, [group], columns)
         while True:
             with _explained():
                 batch = next(batches, None)
@@ -164,7 +179,7 @@ def _read_group(
 
 
 def _batch_rows(table: Table, group: int, limits: Limits) -> int:
-    """As many rows as hold about one record's limit, by the size of all columns: asking for that of one can abort.
+    """As many rows as hold little, judged by the size of all columns: asking for that of one can abort.
 
     Raises: UnreadableError for a row group larger than is let in.
     """
@@ -173,7 +188,7 @@ def _batch_rows(table: Table, group: int, limits: Limits) -> int:
         size, rows = max(1, int(found.total_byte_size)), max(1, int(found.num_rows))
     if size > limits.max_group_bytes:
         raise over(limits.max_group_bytes, compressed=True, size=size)
-    return min(MAX_BATCH_ROWS, max(1, limits.max_record_bytes * rows // size))
+    return min(MAX_BATCH_ROWS, max(1, min(MAX_BATCH_BYTES, limits.max_record_bytes) * rows // size))
 
 
 def _page_of_row(values: tuple[Any, ...], text_field: str, identity: str, source: str, limits: Limits) -> Page | Loss:
