@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from gptrilogy.config import Tree, merge, parse
 from gptrilogy.data.shards import PackedData
@@ -20,14 +20,18 @@ MIN_STEPS = 20
 VALIDATIONS = 10
 VALIDATION_SHARE = 0.04  # of the budget, for all validations during training; as much again for the last
 STEPS_TO_TIME = 7  # two to warm up, five timed
-TIMING_SHARE = 0.05  # of the budget that may go into timing one candidate
+TIMING_SHARE = 0.05  # of the budget that may go into timing one candidate; once all took so long, no more are timed
+REPEATED_EPOCHS, REPEATED_WEIGHT_DECAY = 3, 0.3  # of a text read so often, a model with less decay learns passages
 SPARE_SHARE = 0.02  # for checkpoints, samples and the picture
 SPARE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A candidate: sizes, the batch in sequences, and the peak rate that suited it in our own runs."""
+    """A candidate: sizes, the batch in sequences, and what suited it in our own runs.
+
+    `learning_rate` is the peak of AdamW where it moves everything; what it moves beside Muon takes twice that.
+    """
 
     n_layer: int
     n_embd: int
@@ -35,17 +39,19 @@ class Shape:
     n_ctx: int
     batch_size: int
     learning_rate: float
+    optimizer: Literal["adamw", "muon"] = "adamw"
 
 
 SMALLEST = Shape(2, 64, 2, 64, 8, 1e-2)  # where nothing else fits: 20 s in, twice the width was ahead already
 SHAPES = (
-    Shape(2, 128, 4, 128, 8, 6.5e-3),
-    Shape(3, 192, 6, 192, 6, 4.5e-3),
-    Shape(4, 256, 8, 256, 8, 3e-3),
-    Shape(6, 384, 6, 256, 16, 2e-3),
-    Shape(8, 512, 8, 512, 16, 1.2e-3),
-    Shape(12, 768, 12, 1024, 16, 6e-4),
+    Shape(2, 128, 2, 64, 32, 6.5e-3, "muon"),
+    Shape(3, 192, 3, 64, 32, 4.5e-3, "muon"),
+    Shape(4, 256, 4, 128, 16, 3e-3, "muon"),
+    Shape(6, 384, 6, 256, 16, 2e-3, "muon"),
+    Shape(8, 512, 8, 512, 16, 1.2e-3, "muon"),
+    Shape(12, 768, 12, 1024, 16, 6e-4, "muon"),
 )
+BESIDE_MUON = 2.0
 VOCABULARIES = ((2e13, 1024), (2e14, 2048), (4e15, 4096), (4e16, 8192), (1e18, 16_384))  # up to so many FLOPs
 LARGEST_VOCABULARY = 32_768
 
@@ -64,17 +70,26 @@ def vocabulary_size(budget_s: float, flops_per_s: float, text_bytes: int) -> int
 
 def with_shape(requested: RunConfig, shape: Shape, steps: int) -> RunConfig:
     """The complete config of a candidate; whatever was asked for by flag or file stays as it was asked."""
+    asked = requested.model_dump(exclude_unset=True)
+    optimizer = asked.get("train", {}).get("optimizer", shape.optimizer)
+    n_embd = asked.get("model", {}).get("n_embd", shape.n_embd)
     automatic: Tree = {
-        "model": {"n_layer": shape.n_layer, "n_embd": shape.n_embd, "n_head": shape.n_head, "n_ctx": shape.n_ctx},
+        "model": {
+            "n_layer": shape.n_layer,
+            "n_embd": shape.n_embd,
+            "n_head": shape.n_head,
+            "n_ctx": shape.n_ctx,
+            "init_std": round(0.02 * math.sqrt(768 / n_embd), 4),  # at 0.02, the papers', narrow models begin slowly
+        },
         "train": {
             "max_steps": steps,
             "batch_size": shape.batch_size,
-            "learning_rate": shape.learning_rate,
+            "optimizer": optimizer,
+            "learning_rate": shape.learning_rate * (BESIDE_MUON if optimizer == "muon" else 1),
             "final_lr_fraction": 0.02,
             **_pace(steps),
         },
     }
-    asked = requested.model_dump(exclude_unset=True)
     if asked.get("train", {}).get("epochs"):
         automatic["train"]["max_steps"] = None
     if asked.get("train", {}).get("warmup_tokens"):
@@ -85,11 +100,15 @@ def with_shape(requested: RunConfig, shape: Shape, steps: int) -> RunConfig:
 def candidates(requested: RunConfig, data: PackedData, *, seconds: float, flops_per_s: float) -> list[RunConfig]:
     """The few configs worth timing, best first by the expected loss where each token costs its FLOPs.
 
+    Of equal models there is one, with batch and rate of the shape that is nearest in width: no clock could tell which
+    is better.
+
     Raises: ConfigError where the sizes asked for fit none.
     """
     text_tokens, n_vocab = len(data.train), data.index.tokenizer.n_vocab
+    width = requested.model.n_embd if "n_embd" in requested.model.model_fields_set else None
     ranked: list[tuple[float, RunConfig]] = []
-    for shape in SHAPES:
+    for shape in sorted(SHAPES, key=lambda shape: abs(math.log(shape.n_embd / width)) if width else 0):
         try:
             config = with_shape(requested, shape, steps=1_000_000)
         except ConfigError:  # as where the context is shorter than the band that was asked for
@@ -104,18 +123,22 @@ def candidates(requested: RunConfig, data: PackedData, *, seconds: float, flops_
     ranked.sort(key=lambda pair: pair[0])
     unique: list[RunConfig] = []
     for _, config in ranked:
-        if config not in unique:
+        if all(config.model != other.model for other in unique):
             unique.append(config)
     return unique[:3]
 
 
-def fit_steps(config: RunConfig, requested: RunConfig, *, seconds: float, timing: "Timing", n_valid: int) -> RunConfig:
-    """Set the step count, and from it warm-up and validations, so that training ends when `seconds` are over.
+def fit_steps(
+    config: RunConfig, requested: RunConfig, data: PackedData, *, seconds: float, timing: "Timing"
+) -> RunConfig:
+    """Set the step count, and from it warm-up, decay and validations, so that training ends when `seconds` are over.
 
-    A length that was asked for stays; `n_valid` is the number of validation windows there are.
+    A length that was asked for stays.
 
     Raises: ConfigError where not even a few steps fit.
     """
+    n_ctx = config.model.n_ctx
+    n_valid = math.ceil(2 * len(data.valid) / n_ctx)  # windows overlap by half
     windows = int(min(n_valid, max(4, VALIDATION_SHARE * seconds / VALIDATIONS / timing.window_s)))
     last = int(min(n_valid, max(windows, VALIDATION_SHARE * seconds / timing.window_s)))
     asked = requested.train.model_dump(exclude_unset=True)
@@ -130,13 +153,15 @@ def fit_steps(config: RunConfig, requested: RunConfig, *, seconds: float, timing
             )
     fitted: Tree = {"valid_windows": windows, "final_valid_windows": last if last < n_valid else None}
     if steps is not None:
-        fitted |= {"max_steps": steps, **_pace(steps)}
+        epochs = steps * config.train.batch_size * n_ctx / len(data.train)
+        decay = REPEATED_WEIGHT_DECAY if epochs > REPEATED_EPOCHS else config.train.weight_decay
+        fitted |= {"max_steps": steps, "weight_decay": decay, **_pace(steps)}
     return config.replace(train={key: value for key, value in fitted.items() if key not in asked})
 
 
 def _pace(steps: int) -> Tree:
     """What follows from the length of a run: warm-up, validations, checkpoints."""
-    every = max(1, steps // VALIDATIONS)
+    every = math.ceil(steps / VALIDATIONS)  # so that the last of them is at the end
     return {"warmup_steps": min(200, max(1, steps // 20)), "valid_every": every, "checkpoint_every": every}
 
 

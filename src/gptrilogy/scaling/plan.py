@@ -122,8 +122,8 @@ def expected_bits_per_byte(model: GPTConfig, bytes_seen: float, text_bytes: int)
     """A rule of thumb for the loss on held-out text of the same kind: E + A / N^a + B / D^b, in bits a byte.
 
     N are all parameters and D the bytes of training text seen, repeats counting for less and less as in Muennighoff
-    et al. 2023. The form is Chinchilla's; the constants were fitted to our own small runs on English prose, and hold
-    for that alone, to about a tenth.
+    et al. 2023. The form is Chinchilla's. The constants were set by hand from a few of our own small runs on English
+    prose, so that they rank sizes; the number itself can be off by a third.
     """
     epochs = max(1e-9, bytes_seen / text_bytes)
     repeats = max(0.0, epochs - 1)
@@ -131,14 +131,15 @@ def expected_bits_per_byte(model: GPTConfig, bytes_seen: float, text_bytes: int)
     return min(8.0, FIT_E + FIT_A / n_parameters(model) ** FIT_ALPHA + FIT_B / effective**FIT_BETA)
 
 
-FIT_E, FIT_A, FIT_ALPHA, FIT_B, FIT_BETA = 0.56, 18.0, 0.30, 958.0, 0.45
+FIT_E, FIT_A, FIT_ALPHA, FIT_B, FIT_BETA = 0.80, 18.0, 0.30, 400.0, 0.45
 
 
 def _warnings(plan: Plan, available_bytes: int | None, warmup_tokens: int | None) -> Iterator[str]:
     if plan.epochs is not None and plan.epochs > OVERFITTING_EPOCHS:
         yield (
             f"the text is small for this: it will be read {plan.epochs:.1f} times, and after about "
-            f"{OVERFITTING_EPOCHS} the model begins to learn it by heart; more text or a smaller budget helps"
+            f"{OVERFITTING_EPOCHS} (Muennighoff et al. 2023) the model begins to learn it by heart; more text or a "
+            "smaller budget helps"
         )
     if available_bytes is not None and plan.memory_bytes > available_bytes:
         yield (

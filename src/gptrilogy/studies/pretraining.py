@@ -11,7 +11,7 @@ from gptrilogy.devices import describe
 from gptrilogy.files import sha256_json
 from gptrilogy.generation.language_model import LanguageModel
 from gptrilogy.loading import load
-from gptrilogy.recipes.auto import SHAPES, with_shape
+from gptrilogy.recipes.auto import Shape, with_shape
 from gptrilogy.runs import Row, Run
 from gptrilogy.studies.study import Say
 from gptrilogy.training.config import RunConfig
@@ -21,6 +21,7 @@ from gptrilogy.training.resolve import resolve
 from gptrilogy.training.signals import StopRequest
 
 N_VOCAB = 2048
+SMALL = Shape(n_layer=2, n_embd=128, n_head=4, n_ctx=128, batch_size=8, learning_rate=6.5e-3)
 FINAL_VALID_WINDOWS = 200
 
 
@@ -62,11 +63,12 @@ def pack_speeches(folder: Path, say: Say) -> PackedData:
 def new_pupil(folder: Path, text: Path, packed: PackedData, *, seed: int, max_steps: int, say: Say) -> Pupil:
     """The run of one seed in `folder`, as far as it is; begun afresh where one with another config lies there.
 
-    `text` is what `pack_speeches` made, and `packed` it returned. Size and rate are those of the smallest GPT that
-    `gpt pretrain` chooses for a budget of minutes.
+    `text` is what `pack_speeches` made, and `packed` it returned.
     """
-    asked = parse(RunConfig, {"seed": seed, "data": {"sources": (str(Run(text).data_folder),)}})
-    config = with_shape(asked, SHAPES[0], max_steps).replace(train={"final_valid_windows": FINAL_VALID_WINDOWS})
+    asked = parse(
+        RunConfig, {"seed": seed, "model": {"init_std": 0.02}, "data": {"sources": (str(Run(text).data_folder),)}}
+    )
+    config = with_shape(asked, SMALL, max_steps).replace(train={"final_valid_windows": FINAL_VALID_WINDOWS})
     config, _ = resolve(config, packed)
     return Pupil(config, Run(folder), open_run(folder, config, say))
 

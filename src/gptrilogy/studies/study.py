@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from gptrilogy.errors import ConfigError, RunError
 from gptrilogy.extras import needs
 from gptrilogy.files import write_atomic, write_json
-from gptrilogy.runs import Row, Run, read_metrics
+from gptrilogy.runs import Row, Run, read_rows
 
 Say: TypeAlias = Callable[[str], None]  # tells people how far a study is
 
@@ -90,7 +90,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows = read_metrics(path)
+        self.rows = read_rows(path)
         if self.rows:  # without a line that a killed process left half-written
             write_atomic(path, "".join(map(_line, self.rows)).encode())
 
