@@ -161,6 +161,12 @@ def test_bad_input_gets_one_line_and_leaves_nothing_behind(
     assert not (tmp_path / "tuned").exists()
 
 
+def test_without_a_folder_to_make_one_is_asked_for(gpt: Gpt, trained: Path, write: Write) -> None:
+    said = gpt("finetune", trained, write("train.jsonl", []), "--task", "classification")
+    assert said.code == 2
+    assert said.err == "gpt: --out is missing: name the run folder to make, for example --out runs/reviews\n"
+
+
 def test_a_validation_label_unseen_in_training_is_named(gpt: Gpt, trained: Path, write: Write, tmp_path: Path) -> None:
     train = write("train.jsonl", [{"text": f"a {i}", "label": "ab"[i % 2]} for i in range(20)])
     valid = write("valid.jsonl", [{"text": "a", "label": "a"}, {"text": "b", "label": "c"}])

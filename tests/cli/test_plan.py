@@ -47,6 +47,12 @@ def test_what_is_neither_preset_nor_text_is_named(gpt: Gpt) -> None:
     assert "did you mean gpt2-small?" in said.err
 
 
+def test_without_a_preset_or_a_text_the_presets_are_told(gpt: Gpt) -> None:
+    said = gpt("plan")
+    assert said.code == 2
+    assert said.err.startswith("gpt: name a preset or a source of text; presets: gpt1, gpt2-small, ")
+
+
 @pytest.mark.parametrize("words", [["pretran"], ["pretrain", "--ot", "x"], ["tokenizer", "trian"]])
 def test_a_misspelt_word_gets_the_nearest(gpt: Gpt, words: list[str]) -> None:
     said = gpt(*words)

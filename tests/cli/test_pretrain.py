@@ -166,8 +166,8 @@ def test_no_source_and_no_out_are_asked_for(gpt: Gpt, novel: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ({}, "holds no text"),
-        ({"picture.png": b"\x89PNG"}, "holds no text"),
+        ({}, "holds nothing to read"),
+        ({"picture.png": b"\x89PNG"}, "holds nothing to read"),
         ({"empty.txt": b""}, "there is no text"),
         ({"bad.txt": b"fine until \xff here"}, "bad.txt"),
         ({"bad.jsonl": b'{"text": 3}\n'}, "bad.jsonl:1"),

@@ -6,6 +6,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -13,6 +14,7 @@ from cyclopts import App, CycloptsError, Parameter
 from pydantic import ValidationError
 
 from gptrilogy import __version__
+from gptrilogy.cli import completion
 from gptrilogy.cli import tokenizer as tokenizer_verbs
 from gptrilogy.cli.contamination import contamination
 from gptrilogy.cli.convert import export_model, import_model
@@ -26,9 +28,11 @@ from gptrilogy.cli.predict import predict
 from gptrilogy.cli.pretrain import pretrain
 from gptrilogy.cli.resume import resume
 from gptrilogy.cli.tokenizer_report import report
+from gptrilogy.cli.track import track
 from gptrilogy.config import Config, explain, in_part
 from gptrilogy.demo import demo
 from gptrilogy.errors import GPTrilogyError
+from gptrilogy.training.config import RunConfig
 
 HELP = """GPT-1, GPT-2 and GPT-3 as one working system: from a folder of text to a
 model that talks.
@@ -54,6 +58,8 @@ SIGTERM, both after saving. --traceback shows where an error arose.
 # busy process on two cores it made a training step 19 times slower; with this many it is 6 times, and as fast if idle.
 SPINS = 30_000
 
+TAKE_STDIN = ("plan", "pretrain", "tokenizer")  # verbs to which - is standard input; the parser takes it for an option
+
 app = App(
     name="gpt",
     help=HELP,
@@ -61,7 +67,7 @@ app = App(
     version=__version__,
     default_parameter=Parameter(negative_iterable=()),
 )
-for verb in (demo, plan, pretrain, resume, finetune, predict, evaluate, contamination, generate, inspect):
+for verb in (demo, plan, pretrain, resume, finetune, predict, evaluate, contamination, generate, inspect, track):
     app.command(verb)
 app.command(import_model, name="import")
 app.command(export_model, name="export")
@@ -95,10 +101,29 @@ studies.command(check_table, name="check")
 studies.command(demo_study, name="demo")
 app.command(studies)
 
+completion.offer(plan, targets=completion.presets_and_files)
+completion.offer(inspect, model=completion.presets_and_files)
+completion.offer(pretrain, sources=completion.files)
+completion.offer_field(RunConfig, "recipe", completion.recipes)
+completion.offer(tokenizer_verbs.train, sources=completion.files)
+completion.offer(report, corpus=completion.files)
+completion.offer(finetune, model=completion.files, train=completion.files, valid=completion.files)
+completion.offer(import_model, path=completion.files)
+completion.offer(export_model, model=completion.files)
+completion.offer(evaluate, models=completion.files, tasks=completion.tasks)
+completion.offer(contamination, corpus=completion.files, tasks=completion.tasks)
+completion.offer(demo_study, name=completion.studies)
+completion.offer(list_studies, name=completion.tables)
+completion.offer(check_table, model=completion.files, table=completion.tables)
+app.register_install_completion_command(
+    help="Let the shell complete verbs, options and files: bash, zsh, fish, PowerShell."
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit with the code its outcome has."""
     os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))
+    _open_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     show_traceback = "--traceback" in words
     signal.signal(signal.SIGTERM, _on_sigterm)
@@ -106,9 +131,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         with in_part():  # flags say a few fields of a config; recipe and file have the others
             said = [word for word in words if word != "--traceback"]
+            if said and said[0] in TAKE_STDIN:
+                said = ["/dev/stdin" if word == "-" else word for word in said]
             verb, bound, _ = app.parse_args(said, exit_on_error=False, print_error=False)
-        verb(*bound.args, **bound.kwargs)
-        sys.stdout.flush()
+        try:
+            verb(*bound.args, **bound.kwargs)
+        finally:
+            sys.stdout.flush()  # also where a verb exits by itself: results that cannot be written are a failure
     except (GPTrilogyError, CycloptsError, KeyboardInterrupt, OSError, MemoryError) as error:
         if show_traceback:
             traceback.print_exc()
@@ -118,7 +147,33 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             traceback.print_exc()
         _say(f"this is a bug in gptrilogy, please report it: {type(error).__name__}: {error} (--traceback shows more)")
         sys.exit(1)
+    finally:
+        _forget_unwritable_stderr()
     sys.exit(0)
+
+
+def _open_streams() -> None:
+    """Give a process that was started without stdin, stdout or stderr the null device in its place.
+
+    Else the next file it opens, a checkpoint perhaps, would get that number, and with it whatever a library prints.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def _forget_unwritable_stderr() -> None:
+    """What is still held back for a full disk behind stderr would otherwise change the exit code."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    except ValueError:  # closed
+        return
 
 
 def _explain(error: BaseException) -> int:
@@ -148,7 +203,8 @@ def _explain(error: BaseException) -> int:
 def _say(message: str) -> None:
     """One line to stderr, in which no file name can give the terminal orders."""
     line = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in " ".join(message.split()))
-    print(f"gpt: {line}", file=sys.stderr)  # noqa: T201
+    with suppress(OSError):  # nobody to tell; the exit code does
+        print(f"gpt: {line}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _show_warning(message: Warning | str, *_: object) -> None:

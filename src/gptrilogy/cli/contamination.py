@@ -50,7 +50,8 @@ def contamination(
     Parameters
     ----------
     corpus
-        Text files, folders of text, JSONL files, all also as .gz; built corpora; folders of packed tokens; runs.
+        Text files, JSON lines (both also as .gz, .bz2, .xz, .zst), Parquet, folders of these; built corpora; folders
+        of packed tokens; runs.
     tasks
         Names or patterns with commas between, as of `gpt evaluate`.
     data
@@ -62,7 +63,7 @@ def contamination(
     show
         How many overlapping passages of each task to print.
     text_field
-        The field of a JSONL line that holds its text.
+        The field of a JSON line, or the column of Parquet, that holds the text.
     tokenizer
         The tokenizer of packed tokens that lie outside a run.
     processes

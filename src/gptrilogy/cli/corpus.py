@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from cyclopts import Parameter
 
+from gptrilogy.cli import completion
 from gptrilogy.cli.options import ConfigFile, Json, data_folder
 from gptrilogy.config import Tree, merge, parse, read_toml, suggest
 from gptrilogy.corpus.build.config import CorpusConfig
@@ -102,6 +103,9 @@ def build(
         print_json({**corpus, "ledger": ledger})
     else:
         _print_tables(corpus, ledger, out)
+
+
+completion.offer(build, recipe=completion.corpus_recipes_and_files)
 
 
 def card(out: Path) -> None:

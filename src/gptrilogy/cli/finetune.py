@@ -94,7 +94,7 @@ def finetune(
     settings = parse(Settings, asked)
 
     from gptrilogy.cli import launch_finetune as launch
-    from gptrilogy.devices import describe
+    from gptrilogy.cli.environment import environment
     from gptrilogy.runs import Run
     from gptrilogy.training.progress import ConsoleReporter
 
@@ -106,7 +106,7 @@ def finetune(
     asked_config = config.model_dump(mode="json")
     text = pretraining or launch.own_text(model)
     config = launch.decided(config, base, sources, reporter, has_text=bool(text))
-    run = Run.create(out, asked_config, describe(), force=force)
+    run = Run.create(out, asked_config, environment(), force=force)
     with run.locked():
         prepared = launch.prepare_run(config, base, sources, run, reporter, text)
         code = launch.tune_run(prepared, run, reporter, stop_at=stop_at, json=json)

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from gptrilogy.devices import describe
+from gptrilogy.devices import Precision, describe
 from gptrilogy.errors import ConfigError
 from gptrilogy.evaluation.catalogue import find_tasks
 from gptrilogy.evaluation.harness import Examination, Protocol, Row
@@ -22,7 +20,6 @@ from gptrilogy.evaluation.rules import RULE_NAMES
 from gptrilogy.evaluation.summary import over_draws, table
 from gptrilogy.evaluation.task import Task
 from gptrilogy.files import write_atomic, write_json
-from gptrilogy.generation.language_model import LanguageModel
 from gptrilogy.generation.prefixes import PASS_TOKENS
 from gptrilogy.loading import load
 from gptrilogy.papers.comparing import counterpart, score_of
@@ -43,7 +40,7 @@ class Order:
     limit: int | None
     batch_size: int
     seed: int
-    precision: str
+    precision: Precision
     demonstrations: str
     all_rules: bool
     stride: int | None
@@ -73,7 +70,7 @@ def _evaluate(
     journal = Journal(order.out / "answers.jsonl" if order.out else None)
     found = Examination()
     for path, name in zip(order.models, names, strict=True):
-        model = _load(path, order.precision)
+        model = load(path, precision=order.precision)
         n_ctx = model.model.config.n_ctx
         protocol = Protocol(
             shots=order.shots,
@@ -135,13 +132,6 @@ def _write(out: Path, document: dict[str, Any], record_rows: Sequence[Row], summ
         draw_by_shots(summary, out / "shots.png")
     if len({row["parameters"] for row in summary}) > 1:
         draw_by_size(summary, out / "sizes.png")
-
-
-def _load(path: str, precision: str) -> LanguageModel:
-    model = load(path)
-    if precision == "bf16":
-        return LanguageModel(model.model.to(torch.bfloat16), model.tokenizer, model.source)
-    return model
 
 
 def _names(models: Sequence[str]) -> list[str]:

@@ -35,7 +35,8 @@ def plan(
     Parameters
     ----------
     targets
-        One preset (gpt1, gpt2-small|medium|large|xl, gpt3-small|medium|large|xl|2.7b|6.7b|13b|175b), or sources.
+        One preset (gpt1, gpt2-small|medium|large|xl, gpt3-small|medium|large|xl|2.7b|6.7b|13b|175b), or sources as
+        of `gpt pretrain`, - for standard input among them.
     budget
         Wall-clock time such as 90s, 10m or 1.5h; for the recipe auto. [default: 10m]
     max_steps
@@ -89,14 +90,19 @@ def _plan_sources(requested: RunConfig, *, json: bool) -> None:
     from gptrilogy.cli import launch
     from gptrilogy.cli.output import print_json
     from gptrilogy.cli.plan_text import print_plan
+    from gptrilogy.corpus.spooling import check_sources
     from gptrilogy.devices import describe
     from gptrilogy.runs import Run
+    from gptrilogy.training.preparation import take_in
     from gptrilogy.training.progress import ConsoleReporter
 
+    check_sources((*requested.data.sources, *requested.data.valid))
     started_at = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", requested.model_dump(mode="json", exclude_unset=True), describe())
-        prepared = launch.prepare_run(requested, run, ConsoleReporter(), started_at=started_at)
+        reporter = ConsoleReporter()
+        take_in(requested.data, run, reporter.note, reporter.passing)
+        prepared = launch.prepare_run(requested, run, reporter, started_at=started_at)
         made, mixture = launch.plan_of(prepared), launch.mixture_of(prepared)
     if json:
         rows = {"mixture": [asdict(row) for row in mixture]} if mixture else {}

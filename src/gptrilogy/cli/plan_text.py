@@ -46,7 +46,8 @@ def mixture_warnings(rows: Sequence[MixtureRow]) -> Iterator[str]:
         if row.epochs > OVERFITTING_EPOCHS:
             yield (
                 f"the set {row.set} is small for its weight: it will be read {row.epochs:.1f} times, and after about "
-                f"{OVERFITTING_EPOCHS} the model begins to learn it by heart; more of it or a smaller weight helps"
+                f"{OVERFITTING_EPOCHS} (Muennighoff et al. 2023) the model begins to learn it by heart; more of it or "
+                "a smaller weight helps"
             )
 
 

@@ -19,6 +19,7 @@ def pretrain(
     valid: Files | None = None,
     config_file: ConfigFile = None,
     dry_run: Flag = False,
+    profile: Flag = False,
     force: Flag = False,
     json: Json = False,
     fields: Fields = None,
@@ -35,7 +36,10 @@ def pretrain(
         gpt pretrain novels/ --out runs/novels --budget 2h --model.n-ctx 512
         gpt pretrain novels/ --out runs/small --recipe gpt2-small \\
             --max-steps 2000 --train.batch-size 8
+        zcat dump.jsonl.gz | gpt pretrain - --out runs/dump
 
+    A source named - is standard input, read to its end before anything else:
+    JSON lines if its first line is a JSON object, else text, one document.
     Of a built corpus whose sets have weights, each set gets its share of the
     training windows. The flag --data.weights gives other weights, or makes a
     mixture of any sources, each of which is called by its file or folder:
@@ -48,9 +52,10 @@ def pretrain(
     Parameters
     ----------
     sources
-        Text files, folders of text, JSONL files (all also as .gz), a built corpus, or a packed folder (RUN/data).
+        Text files, JSON lines (both also as .gz, .bz2, .xz, .zst), Parquet, folders of these, - for standard input,
+        named pipes and <(...); a built corpus; or a packed folder (RUN/data). A text file is one document.
     out
-        The run folder to make. Required but for --dry-run.
+        The run folder to make. Required but for --dry-run and --profile.
     budget
         Wall-clock time for everything, such as 90s, 10m or 1.5h; for the recipe auto. [default: 10m]
     max_steps
@@ -63,10 +68,12 @@ def pretrain(
         A TOML file with fields under [model], [data] and [train].
     dry_run
         Prepare, print the resolved config as JSON, leave nothing behind.
+    profile
+        Prepare, take a few steps apart, print where their time and memory go, leave nothing behind.
     force
         Delete the run that --out already holds.
     json
-        Print the last metrics row and the path of the best checkpoint as one JSON document.
+        Print the last metrics row and the path of the best checkpoint as one JSON document; of --profile all of it.
 
     """
     started_at = time.monotonic()
@@ -80,26 +87,44 @@ def pretrain(
     requested = requested_config(fields, config_file, shorthands)
     if not requested.data.sources:
         raise ConfigError("name at least one source of text, for example: gpt pretrain novels/ --out runs/novels")
-    if out is None and not dry_run:
+    if profile and dry_run:
+        raise ConfigError("--dry-run prints a config and --profile a profile: give one of them")
+    if out is None and not (dry_run or profile):
         raise ConfigError("--out is missing: name the run folder to make, for example --out runs/novels")
 
+    from gptrilogy.corpus.spooling import check_sources
+
+    check_sources((*requested.data.sources, *requested.data.valid))
+
+    from gptrilogy.cli.profile_text import print_profile, silence_tracing
+
+    if profile:
+        silence_tracing()
+
     from gptrilogy.cli import launch
+    from gptrilogy.cli.environment import environment
     from gptrilogy.cli.output import print_json
-    from gptrilogy.devices import describe
     from gptrilogy.runs import Run
+    from gptrilogy.training.preparation import take_in
+    from gptrilogy.training.profiling import profile_steps
     from gptrilogy.training.progress import ConsoleReporter
 
     reporter = ConsoleReporter()
     asked = requested.model_dump(mode="json", exclude_unset=True)
-    if dry_run or out is None:
+    if dry_run or profile or out is None:
         with tempfile.TemporaryDirectory() as folder:
-            run = Run.create(Path(folder) / "run", asked, describe())
+            run = Run.create(Path(folder) / "run", asked, environment())
+            take_in(requested.data, run, reporter.note, reporter.passing)
             prepared = launch.prepare_run(requested, run, reporter, started_at=started_at)
             launch.show_plan(prepared, reporter)
-            print_json(prepared.config.model_dump(mode="json"))
+            if profile:
+                print_profile(profile_steps(prepared.config, prepared.data), json=json)
+            else:
+                print_json(prepared.config.model_dump(mode="json"))
         return
-    run = Run.create(out, asked, describe(), force=force)
+    run = Run.create(out, asked, environment(), force=force)
     with run.locked():
+        take_in(requested.data, run, reporter.note, reporter.passing)
         prepared = launch.prepare_run(requested, run, reporter, started_at=started_at)
         run.write_config(prepared.config.model_dump(mode="json"))
         launch.show_plan(prepared, reporter)
