@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bench.attention_cases import BANDED, BLOCKS, DENSE, FIXED, KERNELS, MASKED, PRECISIONS, STRIDED, Precision, pattern
-from bench.comparisons import Row
+from bench.claims import Row, Target, at_least, claims_table, verdict
 from bench.pictures import Panel
-from bench.report import claims_table, table, verdict
+from bench.report import table
 
 CLAIMED_N = 8192
 TIMES_FASTER, TIMES_SMALLER = 8.0, 4.0
@@ -122,9 +122,9 @@ def claim_rows(found: Found) -> Iterator[Row]:
             faster, smaller = peer.median_ms / ours.median_ms, peer.mb / ours.mb
             what = f"banded, n = {CLAIMED_N:,}, {precision}"
             times = (f"{ours.median_ms:,.0f} ms", f"{name}: {peer.median_ms:,.0f} ms", f"{faster:.1f}")
-            yield Row(f"{what}, times faster", *times, FASTER_TARGET, faster >= TIMES_FASTER)
+            yield Row(f"{what}, times faster", *times, Target(FASTER_TARGET, faster >= TIMES_FASTER))
             sizes = (f"{ours.mb:,.0f} MB", f"{name}: {peer.mb:,.0f} MB", f"{smaller:.1f}")
-            yield Row(f"{what}, times less memory", *sizes, f">= {TIMES_SMALLER:g}", smaller >= TIMES_SMALLER)
+            yield Row(f"{what}, times less memory", *sizes, *at_least(smaller, TIMES_SMALLER, form="g"))
 
 
 def kind(result: Result) -> str:

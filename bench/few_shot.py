@@ -55,13 +55,13 @@ def few_shot(
     runners = contenders("fp32") + (contenders("bf16") if bf16 else ())
     asked = questions(data, {FRESH: max(fresh, theirs), FIXED: max(fixed, theirs)})
     tokenizer = data.absolute() / "vocab" / "gpt2"
-    found = measure(GPTConfig.preset("gpt2-small"), tokenizer, asked, runners, theirs, repeats, log.say)
+    found = measure(GPTConfig.preset("gpt2-small"), tokenizer, asked, runners, theirs, repeats, log.say).findings()
     print(found.page())
     if record:
         flags = f"--fresh {fresh} --fixed {fixed} --theirs {theirs} --repeats {repeats}{' --bf16' if bf16 else ''}"
         known = facts(f"python -m bench.few_shot --data DIR {flags} --record DIR", repeats)
         known |= {"lm-eval": version("lm-eval")}
-        write_record(record, "Few-shot scoring speed", found.page(), known, found.numbers(), log.lines)
+        write_record(record, "Few-shot scoring speed", found.page(), known, found.results(), log.lines)
 
 
 class ScoringWorker(Worker):
@@ -95,13 +95,14 @@ def measure(
         workers = {runner.name: stack.enter_context(ScoringWorker(runner, folder)) for runner in runners}
         for worker in workers.values():
             worker.answer()
-            worker.ask(f"{FRESH} 1")
+            worker.ask(f"{FRESH} 0 1")
         for runner, (draw, every) in product(runners, asked.items()):
             found.results.append(Result(runner, draw, len(every) if runner.who == "ours" else their_questions))
         for number in range(1, repeats + 1):
             for result in found.results:
-                sample = workers[result.contender.name].ask(f"{result.draw} {result.questions}")
-                result.add(sample)
+                first = (number - 1) * result.questions % (len(asked[result.draw]) - result.questions + 1)
+                sample = workers[result.contender.name].ask(f"{result.draw} {first} {result.questions}")
+                result.add(first, sample)
                 say(f"sample {number} of {repeats}: {result.contender.name}, {result.draw} {sample['seconds']:.3f} s")
     return found
 

@@ -1,7 +1,7 @@
 """The questions that few-shot scoring is timed on, and who is timed. Needs no torch."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -36,9 +36,9 @@ class Contender(Config):
         return f"{self.who} {self.precision}" + (f", batch {self.batch_size}" if self.who == "lm-eval" else "")
 
 
-def contenders(precision: Precision) -> tuple[Contender, ...]:
-    """Ours, then theirs at its default batch size and at that of a question's answers."""
-    theirs = (Contender(who="lm-eval", precision=precision, batch_size=size) for size in (1, 4))
+def contenders(precision: Precision, batch_sizes: Sequence[int] = (1, 4)) -> tuple[Contender, ...]:
+    """Ours, then theirs: usually at its default batch size and at that of a question's answers."""
+    theirs = (Contender(who="lm-eval", precision=precision, batch_size=size) for size in batch_sizes)
     return (Contender(who="ours", precision=precision), *theirs)
 
 

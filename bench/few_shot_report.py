@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from bench.comparisons import Row
-from bench.few_shot_cases import FIXED, FRESH, Asked, Contender, Precision
-from bench.report import claims_table, table, verdict
+from bench.claims import Findings, Row, Target, at_least
+from bench.few_shot_cases import FIXED, FRESH, Asked, Contender, Precision, Question
+from bench.report import table
 from gptrilogy.models.config import GPTConfig
 from gptrilogy.scaling.compute import n_parameters
 
@@ -24,35 +24,35 @@ one draw. Each contender gets the same texts, and its time is from texts to log-
 that of loading the model is not counted.
 
 "lm-eval" is `loglikelihood` of the `hf` model of lm-evaluation-harness {lm_eval} with transformers {transformers}, at
-its defaults but for what is said; each question costs it the same, so it is asked the first {their_questions}. Claims
-are against its faster batch size. "ours" is what `gpt evaluate` runs. It is asked all questions of a draw at once, as
-there; what the fixed demonstrations cost is spread over them, and nothing is kept from one sample to the next. Its
-logits in bf16 are turned into log-probabilities in fp32, those of lm-eval in bf16.
+its defaults but for what is said; each question costs it the same, so a sample asks it {their_questions}, and the next
+sample others.{claimed} "ours" is what `gpt evaluate` runs. It is asked all questions of a draw at once, as there; what
+the fixed demonstrations cost is spread over them, and nothing is kept from one sample to the next. Its logits in bf16
+are turned into log-probabilities in fp32, those of lm-eval in bf16.
 
-Scores of the questions that all are asked are compared token by token's mean, and so are the answers chosen, the
+Scores of the questions that both were asked are compared token by token's mean, and so are the answers chosen, the
 likeliest by the token. Contenders run in processes of their own and take turns; only one works at a time. Figures are
 medians of n = {n} samples, after one question each of warm-up. Threads are PyTorch's defaults."""
 
 
 @dataclass(slots=True)
 class Result:
-    """What one contender did with the questions of one draw. `nats`: of each answer to each, in its last sample."""
+    """What one contender did with so many questions of one draw in each sample. `nats`: of each answer, by question."""
 
     contender: Contender
     draw: str
     questions: int
     seconds: list[float] = field(default_factory=list[float])
-    nats: list[list[float]] = field(default_factory=list[list[float]])
+    nats: dict[int, list[float]] = field(default_factory=dict[int, list[float]])
     peak_bytes: int = 0
 
     @property
     def questions_per_s(self) -> float:
         return self.questions / statistics.median(self.seconds)
 
-    def add(self, sample: dict[str, Any]) -> None:
-        """One more timed sample, as the worker tells it."""
+    def add(self, first: int, sample: dict[str, Any]) -> None:
+        """One more timed sample, of questions from `first` on, as the worker tells it."""
         self.seconds.append(sample["seconds"])
-        self.nats = sample["nats"]
+        self.nats |= dict(enumerate(sample["nats"], first))
         self.peak_bytes = sample["peak_bytes"]
 
 
@@ -75,39 +75,34 @@ class Found:
             for draw in self.asked:
                 ours, *theirs = self._of(precision, draw)
                 peer = max(theirs, key=lambda result: result.questions_per_s)
-                yield from _speed_rows(ours, peer)
+                yield _speed_row(ours, peer)
                 yield from (self._score_row(ours, result) for result in theirs)
 
-    def page(self) -> str:
-        rows = [*self.rows()]
-        return "\n\n".join([f"{verdict(rows)}.", claims_table(rows), table(HEADING, [*self._lines()]), self._method()])
-
-    def numbers(self) -> dict[str, Any]:
-        """Every raw sample, and what was made of them."""
-        return {
-            "tokens": self._sizes(),
-            "results": [
-                {**asdict(result), "contender": result.contender.name, "questions_per_s": result.questions_per_s}
-                for result in self.results
-            ],
-            "rows": [asdict(row) for row in self.rows()],
-        }
+    def findings(self) -> Findings:
+        results = [
+            {**asdict(result), "contender": result.contender.name, "questions_per_s": result.questions_per_s}
+            for result in self.results
+        ]
+        details = f"{table(HEADING, [*self._lines()])}\n\n{self._method()}"
+        return Findings([*self.rows()], details, {"tokens": self._sizes(), "results": results})
 
     def _of(self, precision: Precision, draw: str) -> list[Result]:
         return [result for result in self.results if (result.contender.precision, result.draw) == (precision, draw)]
 
     def _score_row(self, ours: Result, theirs: Result) -> Row:
         """How far apart the scores of the questions are that both were asked."""
-        tokens = [question.answer_tokens for question in self.asked[ours.draw]]
-        means = [_per_token(result.nats, tokens) for result in (ours, theirs)]
-        pairs = list(zip(*means, strict=False))
+        asked = self.asked[ours.draw]
+        pairs = [
+            [_per_token(result.nats[number], asked[number]) for result in (ours, theirs)]
+            for number in sorted(ours.nats.keys() & theirs.nats.keys())
+        ]
         alike = sum(_likeliest(one) == _likeliest(other) for one, other in pairs)
         apart = max(abs(a - b) for one, other in pairs for a, b in zip(one, other, strict=True))
         precision = ours.contender.precision
         met = apart <= APART_AT_MOST[precision] and (alike == len(pairs) or precision != "fp32")
-        figures = ("", theirs.contender.name, f"{apart:.1e} nats a token apart at most")
-        target = f"<= {APART_AT_MOST[precision]:g}" + (", same answers" if precision == "fp32" else "")
-        return Row(f"{_what(ours)}: same answer to {alike} of {len(pairs)}", *figures, target, met)
+        figures = (f"same answer to {alike} of {len(pairs)}", theirs.contender.name, f"{apart:.1e} nats a token apart")
+        target = Target(f"<= {APART_AT_MOST[precision]:g}" + (", same answers" if precision == "fp32" else ""), met)
+        return Row(f"{_what(ours)}, scores", *figures, target)
 
     def _lines(self) -> Iterator[tuple[str, ...]]:
         for result in self.results:
@@ -125,6 +120,7 @@ class Found:
         }
 
     def _method(self) -> str:
+        theirs = [result for result in self.results if result.contender.who == "lm-eval"]
         return METHOD.format(
             parameters=n_parameters(self.config),
             n_ctx=self.config.n_ctx,
@@ -132,29 +128,25 @@ class Found:
             sizes=" + ".join(f"{size:.0f}" for size in self._sizes().values()),
             lm_eval=version("lm-eval"),
             transformers=version("transformers"),
-            their_questions=min(result.questions for result in self.results if result.contender.who == "lm-eval"),
+            their_questions=theirs[0].questions,
+            claimed=" Claims are against its faster batch size." if len({r.contender.name for r in theirs}) > 1 else "",
             n=self.repeats,
         )
 
 
-def _speed_rows(ours: Result, peer: Result) -> Iterator[Row]:
+def _speed_row(ours: Result, peer: Result) -> Row:
     ratio = ours.questions_per_s / peer.questions_per_s
     figures = (f"{ours.questions_per_s:.3f}", f"{peer.contender.name}: {peer.questions_per_s:.3f}", f"{ratio:.2f}")
-    what = f"{_what(ours)}, questions/s"
-    if ours.contender.precision != "fp32":
-        yield Row(what, *figures)
-    else:
-        yield from (Row(what, *figures, f">= {least:g}", ratio >= least) for least in FASTER_AT_LEAST[ours.draw])
+    limits = FASTER_AT_LEAST[ours.draw] if ours.contender.precision == "fp32" else ()
+    return Row(f"{_what(ours)}, questions/s", *figures, *at_least(ratio, *limits, form="g"))
 
 
 def _what(result: Result) -> str:
-    return f"{result.draw} demonstrations, {result.contender.precision}"
+    return f"few-shot, {result.draw} demonstrations, {result.contender.precision}"
 
 
-def _per_token(nats: Sequence[Sequence[float]], tokens: Sequence[Sequence[int]]) -> list[list[float]]:
-    return [
-        [a / n for a, n in zip(answers, counts, strict=True)] for answers, counts in zip(nats, tokens, strict=False)
-    ]
+def _per_token(nats: Sequence[float], question: Question) -> list[float]:
+    return [one / n for one, n in zip(nats, question.answer_tokens, strict=True)]
 
 
 def _likeliest(means: Sequence[float]) -> int:

@@ -1,8 +1,8 @@
 """Who scores questions, in a process of its own: `python -m bench.few_shot_worker FOLDER CONTENDER`.
 
-Driven by lines on stdin: `fresh N` and `fixed N` score the first N questions of a draw and are answered with one JSON
-object; between lines it sleeps. With CONFIG and TOKENIZER after FOLDER it makes the model instead: GPT-2 with random
-weights, as a Hugging Face folder that all of them load.
+Driven by lines on stdin: `fresh I N` and `fixed I N` score N questions of a draw, from the I-th on, and are answered
+with one JSON object; between lines it sleeps. With CONFIG and TOKENIZER after FOLDER it makes the model instead: GPT-2
+with random weights, as a Hugging Face folder that all of them load.
 """
 
 import json
@@ -68,8 +68,9 @@ def serve(score: Score, asked: Asked, commands: TextIO, answers: TextIO) -> None
     """Say that the model is loaded, then answer until the commands end."""
     print(json.dumps({"peak_bytes": peak_bytes()}), file=answers, flush=True)
     for line in commands:
-        draw, number = line.split()
-        questions = asked[draw][: int(number)]
+        draw, *numbers = line.split()
+        first, number = map(int, numbers)
+        questions = asked[draw][first : first + number]
         start = time.perf_counter()
         nats = score(questions)
         seconds = time.perf_counter() - start

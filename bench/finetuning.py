@@ -47,13 +47,13 @@ def finetuning(
     """
     log = Log()
     log.say_load()
-    found = measure(snli(data.absolute(), dropout), steps, repeats, log.say)
+    found = measure(snli(data.absolute(), dropout), steps, repeats, log.say).findings()
     print(found.page())
     if out:
         flags = f"--steps {steps} --repeats {repeats} --dropout {dropout:g}"
         known = facts(f"python -m bench.finetuning --data DIR {flags} --out DIR", repeats)
         known |= {"accelerate": version("accelerate")}
-        write_record(out, "Fine-tuning speed", found.page(), known, found.numbers(), log.lines)
+        write_record(out, "Fine-tuning speed", found.page(), known, found.results(), log.lines)
 
 
 class TuneWorker(Worker):

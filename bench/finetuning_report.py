@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from bench.comparisons import Row
+from bench.claims import Findings, Row, at_least, at_most
 from bench.finetuning_cases import OURS, OURS_FP32, OURS_LM, TRAINER, TRAINER_8, TRAINER_BF16, TuneCase
 from bench.measure import BF16_TOLERANCE
-from bench.report import claims_table, table, verdict
+from bench.report import table
 from gptrilogy.finetuning.config import TuneConfig
 
 FASTER_AT_LEAST = 1.5
@@ -97,36 +97,34 @@ class Found:
         figures = (f"{OURS}: {ours_gb:.2f} GB", f"{TRAINER}: {theirs_gb:.2f} GB", f"{ours_gb / theirs_gb:.2f}")
         yield Row("fine-tune, peak memory", *figures)
 
-    def page(self) -> str:
-        rows = [*self.rows()]
+    def findings(self) -> Findings:
         left_out = [f"Left out: {reason}." for reason in self.left_out]
-        tables = (claims_table(rows), table(HEADING, [*self._lines()]))
-        return "\n\n".join([f"{verdict(rows)}.", *tables, *left_out, self._method()])
+        details = "\n\n".join([table(HEADING, [*self._lines()]), *left_out, self._method()])
+        return Findings([*self.rows()], details, self._numbers())
 
-    def numbers(self) -> dict[str, Any]:
-        """Every raw sample, and what was made of them; paths stay out."""
+    def _numbers(self) -> dict[str, Any]:
+        """Every raw sample; paths stay out."""
         return {
             "case": self.case.model_dump(mode="json", exclude={"examples", "tokenizer"}),
             "steps": self.steps,
             "results": [
                 asdict(result) | {"examples_per_s": self.examples_per_s(name)} for name, result in self.results.items()
             ],
-            "rows": [asdict(row) for row in self.rows()],
             "left_out": self.left_out,
         }
 
     def _speed(self, ours: str, peer: str, target: float | None = None) -> Row:
         here, there = self.examples_per_s(ours), self.examples_per_s(peer)
         ratio = here / there
-        promise = ("", None) if target is None else (f">= {target:.2f}", ratio >= target)
-        return Row("fine-tune, examples/s", f"{ours}: {here:,.2f}", f"{peer}: {there:,.2f}", f"{ratio:.2f}", *promise)
+        figures = (f"{ours}: {here:,.2f}", f"{peer}: {there:,.2f}", f"{ratio:.2f}")
+        return Row("fine-tune, examples/s", *figures, *at_least(ratio, target))
 
     def _loss(self, ours: str, peer: str) -> Row:
         here, there = (self.results[who].checked_nats for who in (ours, peer))
         apart = max(abs(a - b) for a, b in zip(here, there, strict=True))
         figures = (f"{ours}: {here[-1]:.5f}", f"{peer}: {there[-1]:.5f}", f"{apart:.1e} apart at most")
         what = f"fine-tune, loss of {CHECK_STEPS} steps"
-        return Row(what, *figures, f"<= {LOSS_TOLERANCE:g}", apart <= LOSS_TOLERANCE)
+        return Row(what, *figures, *at_most(apart, LOSS_TOLERANCE, form="g"))
 
     def _lines(self) -> Iterator[tuple[str, ...]]:
         ours = self.examples_per_s(OURS)

@@ -155,13 +155,14 @@ def test_the_page_says_what_was_met(tiny: TuneCase, tmp_path: Path) -> None:
         found.results[name] = result(name, 2.0, SAME)
     found.results[OURS] = result(OURS, 1.0, SAME)
     [claim, *_] = found.rows()
-    assert (claim.ours, claim.peer, claim.ratio, claim.met) == ("ours bf16: 32.00", "Trainer fp32: 16.00", "2.00", True)
-    page = found.page()
+    figures = (claim.ours, claim.peer, claim.ratio, claim.met)
+    assert figures == ("ours bf16: 32.00", "Trainer fp32: 16.00", "2.00", "first")
+    page = found.findings().page()
     assert page.startswith("2 of 2 targets met.")
     assert all(f"\n| {name} " in page for name in CONTENDERS)
     assert "1.30" in page  # tokens a real one
     assert "Left out: a peer: no room." in page
-    write_record(tmp_path, "Speed", page, {"n": 3}, found.numbers(), ["a line"])
+    write_record(tmp_path, "Speed", page, {"n": 3}, found.findings().results(), ["a line"])
     kept = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert kept["results"][0]["examples_per_s"] == 32
     assert str(tiny.examples) not in json.dumps(kept)
@@ -170,7 +171,8 @@ def test_the_page_says_what_was_met(tiny: TuneCase, tmp_path: Path) -> None:
 def test_a_missed_target_is_said_first(tiny: TuneCase) -> None:
     found = Found(tiny, 2, 3)
     found.results = {name: result(name, seconds, SAME) for name, seconds in ((OURS, 1.0), (TRAINER, 1.4))}
-    assert found.page().startswith("0 of 1 targets met; missed: fine-tune, examples/s (Trainer fp32: 22.86).")
+    page = found.findings().page()
+    assert page.startswith("0 of 1 targets met; missed: fine-tune, examples/s >= 1.50 (Trainer fp32: 22.86).")
 
 
 def test_both_ways_of_casting_give_the_same_gradient(tiny: TuneCase) -> None:
