@@ -4,7 +4,7 @@ CONSTRAINTS ?= $(if $(CI),--constraint constraints.txt)
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
 BIN = .venv/bin
 
-.PHONY: help demo install peers test check bench clean
+.PHONY: help demo install peers test check bench torture coverage mutants clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -14,7 +14,7 @@ demo: .venv/demo  ## train a GPT on 249 presidential messages, in about six minu
 
 install: .venv/dev  ## everything that tests and benches need, into .venv
 
-peers: .venv/peers  ## build llama.cpp's Python binding for its tests; needs a C++ compiler, about ten minutes once
+peers: .venv/peers  ## llama.cpp and CTranslate2, to test and measure against; needs a C++ compiler, about ten minutes once
 
 test: .venv/dev .venv/wheels  ## every test, offline, on the CPU
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
@@ -25,8 +25,17 @@ check: .venv/dev  ## format, lint, types, architecture
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_architecture.py
 
-bench: .venv/dev  ## training speed beside its peers, and start-up time
-	$(BIN)/python -m bench
+bench: .venv/dev .venv/peers  ## ours beside its peers, every target in one table; about half an hour
+	$(BIN)/python -m bench $(ARGS)
+
+torture: .venv/dev  ## kill, starve and damage real runs; Linux, best as root and with strace
+	$(BIN)/python -m torture
+
+coverage: .venv/dev .venv/wheels  ## which lines and branches of src the tests run, about an hour
+	$(BIN)/python -m torture.branches $(ARGS)
+
+mutants: .venv/dev  ## small mistakes in the code that decides what is read, drawn and kept: do the tests notice; hours
+	$(BIN)/python -m torture.mutants $(ARGS)
 
 clean:  ## remove the environment and caches
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis
@@ -46,6 +55,6 @@ clean:  ## remove the environment and caches
 	@touch $@
 
 .venv/peers: .venv/dev
-	@echo "building llama.cpp's Python binding into .venv (about ten minutes, once)"
-	$(PIP) 'llama-cpp-python>=0.3.16,<0.4'
+	@echo "installing gptrilogy[peers] into .venv, which builds llama.cpp's Python binding (about ten minutes, once)"
+	$(PIP) --editable '.[peers]'
 	@touch $@
