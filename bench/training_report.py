@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.metadata import version
 
-from bench.cases import OURS, PLAIN, TRANSFORMERS, TRANSFORMERS_FUSED
+from bench.cases import DEFAULT, PLAIN, TRANSFORMERS, TRANSFORMERS_FUSED
 from bench.claims import Findings, Row, at_least, at_most
-from bench.measure import Measurement
+from bench.measure import Measurement, precision_of
 from bench.report import table
 
 SPEED_AT_LEAST = {
@@ -29,7 +29,7 @@ matrix product of 1,024 x 1,024 in the contender's precision, timed in the same 
 
 
 def findings(found: Measurement) -> Findings:
-    steps, n = found.case.sample_steps, len(found.results[OURS].seconds)
+    steps, n = found.case.sample_steps, len(found.results[DEFAULT].seconds)
     method = METHOD.format(steps="a step" if steps == 1 else f"{steps} steps", n=n)
     results = [
         asdict(result) | {"tokens_per_s": found.tokens_per_s(name), "share_of_ceiling": found.share_of_ceiling(name)}
@@ -40,21 +40,21 @@ def findings(found: Measurement) -> Findings:
 
 
 def rows(found: Measurement) -> Iterator[Row]:
-    """Ours in bf16 against each peer, against the machine, and in memory."""
-    name, ours = found.case.name, found.tokens_per_s(OURS)
+    """Ours, in the precision it picks here, against each peer, against the machine, and in memory."""
+    name, ours, precision = found.case.name, found.tokens_per_s(DEFAULT), precision_of(DEFAULT)
     for peer in (PLAIN, TRANSFORMERS, TRANSFORMERS_FUSED):
         theirs = found.tokens_per_s(peer)
-        figures = (f"{ours:,.0f} tokens/s", f"{_title(peer)}: {theirs:,.0f} tokens/s", f"{ours / theirs:.2f}")
+        figures = (f"{precision}: {ours:,.0f} tokens/s", f"{_title(peer)}: {theirs:,.0f} tokens/s", f"{ours / theirs:.2f}")
         yield Row(f"train {name}", *figures, *at_least(ours / theirs, *SPEED_AT_LEAST.get((name, peer), ())))
-    share, ceiling = found.share_of_ceiling(OURS), found.ceiling("bf16")
+    share, ceiling = found.share_of_ceiling(DEFAULT), found.ceiling(precision)
     figures = (
         f"{share * ceiling / 1e9:.0f} GFLOP/s",
-        f"bf16 matrix product: {ceiling / 1e9:.0f} GFLOP/s",
+        f"{precision} matrix product: {ceiling / 1e9:.0f} GFLOP/s",
         f"{share:.0%}",
     )
     targets = at_least(share, *CEILING_AT_LEAST.get(name, ()), form=".0%")
     yield Row(f"train {name}, share of ceiling", *figures, *targets)
-    ours_gb, theirs_gb = (found.results[who].peak_bytes / 1e9 for who in (OURS, TRANSFORMERS_FUSED))
+    ours_gb, theirs_gb = (found.results[who].peak_bytes / 1e9 for who in (DEFAULT, TRANSFORMERS_FUSED))
     ratio = ours_gb / theirs_gb
     figures = (f"{ours_gb:.2f} GB", f"{_title(TRANSFORMERS_FUSED)}: {theirs_gb:.2f} GB", f"{ratio:.2f}")
     yield Row(f"train {name}, peak memory", *figures, *at_most(ratio, *MEMORY_AT_MOST.get(name, ())))
