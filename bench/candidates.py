@@ -22,6 +22,7 @@ from bench.candidates_report import Pair, page
 from bench.cases import Case
 from bench.measure import BF16_TOLERANCE, ROOT, Say, Worker
 from bench.record import Log, facts, write_record
+from gptrilogy.devices import bf16_unit
 
 Size = Literal["0.8M", "10.7M", "124M"]
 
@@ -47,7 +48,7 @@ def candidates(
     """
     log = Log()
     log.say_load()
-    chosen = [one for one in CANDIDATES if not only or one.name in only]
+    chosen = [one for one in CANDIDATES if (not only or one.name in only) and (bf16_unit() or not one.in_bf16)]
     pairs = [
         pair
         for case in SHORT_CASES

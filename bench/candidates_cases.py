@@ -12,12 +12,16 @@ SHORT_CASES = tuple(case.replace(sample_steps=max(1, case.sample_steps // 4)) fo
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One change to the step as it ships. Its batch has `batches` of those of the case."""
+    """One change to the step as it ships. Its batch has `batches` of those of the case.
+
+    One `in_bf16` says something only of a CPU that multiplies bf16.
+    """
 
     name: str
     what: str
     sizes: tuple[str, ...] = (SMALL, MIDDLE, LARGE)
     batches: int = 1
+    in_bf16: bool = False
 
     def case(self, case: Case) -> Case:
         return case.replace(batch_size=case.batch_size * self.batches)
@@ -26,7 +30,7 @@ class Candidate:
 CANDIDATES = (
     # What there is, taken away.
     Candidate("no kernels", "all of `native/` off: PyTorch under autocast, attention in blocks"),
-    Candidate("PyTorch's products", "the products' kernel off, in layers and in the loss"),
+    Candidate("PyTorch's products", "the products' kernel off, in layers and in the loss", in_bf16=True),
     Candidate("attention in blocks", "attention's kernel off, `blocked_attention` instead", UP_TO_MIDDLE),
     Candidate("flash attention", "attention's kernel off, PyTorch's flash kernel instead"),
     Candidate("PyTorch's GELU", "GELU's kernel off", UP_TO_MIDDLE),
@@ -35,7 +39,11 @@ CANDIDATES = (
     Candidate("AdamW by foreach", "`foreach` instead of `fused`", UP_TO_MIDDLE),
     # What there is not.
     Candidate(COMPILED, "the blocks compiled, with PyTorch's operations in place of the kernels"),
-    Candidate("bf16 weights", "matrices of the blocks in bf16 over fp32 masters, where their gradients are summed"),
+    Candidate(
+        "bf16 weights",
+        "matrices of the blocks in bf16 over fp32 masters, where their gradients are summed",
+        in_bf16=True,
+    ),
     Candidate(
         "flat weights",
         "norm, clipping and AdamW on one tensor of all decaying weights and one of the others",
@@ -46,6 +54,7 @@ CANDIDATES = (
         "a block in one",
         "a block as one function, all of whose kernels are called without autograd between",
         UP_TO_MIDDLE,
+        in_bf16=True,
     ),
     # What else a step may be.
     Candidate("Muon", "Muon for the matrices of the blocks beside AdamW"),

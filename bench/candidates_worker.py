@@ -16,7 +16,7 @@ from torch import nn
 from bench import contenders
 from bench.candidates_block import block_in_one
 from bench.candidates_cases import COMPILED, SHIPPED
-from bench.cases import OURS, Case
+from bench.cases import DEFAULT, Case
 from bench.contenders import BUILDERS, TRAIN, Contender
 from bench.worker import serve
 from gptrilogy.models import attention, gpt, kernels
@@ -32,10 +32,10 @@ Patches: TypeAlias = Iterable[AbstractContextManager[Any]]
 
 
 def build(name: str, case: Case, alive: ExitStack) -> Contender:
-    """The candidate, whose parts stay replaced as long as `alive` is."""
+    """The candidate, in the precision that this CPU multiplies, whose parts stay replaced as long as `alive` is."""
     for part in REPLACED[name]():
         alive.enter_context(part)
-    return BUILDERS[OURS](case)
+    return BUILDERS[DEFAULT](case)
 
 
 def _never(*_: object, **__: object) -> bool:

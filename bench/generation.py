@@ -93,11 +93,11 @@ def measure(
     """
     found = Found(config, repeats)
     for runner in runners:
-        if reason := absent(runner.who):
-            found.absent[runner.who] = reason
-    for who, reason in found.absent.items():
-        say(f"{who} is left out: {reason}")
-    runners = [runner for runner in runners if runner.who not in found.absent]
+        if reason := absent(runner):
+            found.absent[runner.name] = reason
+    for left, reason in found.absent.items():
+        say(f"{left} is left out: {reason}")
+    runners = [runner for runner in runners if runner.name not in found.absent]
     with TemporaryDirectory() as name, ExitStack() as stack:
         files = sorted(runner.name for runner in runners)
         subprocess.run([*WORKER, name, config.model_dump_json(), str(tokenizer), *files], cwd=ROOT, check=True)

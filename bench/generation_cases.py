@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import Literal, TypeAlias
 
 from gptrilogy.config import Config
+from gptrilogy.devices import NO_BF16, bf16_unit
 
 Who: TypeAlias = Literal["ours", "transformers", "llama.cpp", "CTranslate2"]
 
@@ -47,11 +48,14 @@ CONTENDERS = (
 )
 
 
-def absent(who: Who) -> str | None:
-    """Why a program cannot be asked, where it is not there."""
-    if who not in MODULES or find_spec(MODULES[who]):
-        return None
-    return f"{MODULES[who]} is not installed: pip install 'gptrilogy[peers]'"
+def absent(contender: Contender) -> str | None:
+    """Why it cannot be asked, where its program is not there, or would take minutes for a sample."""
+    module = MODULES.get(contender.who)
+    if module and not find_spec(module):
+        return f"{module} is not installed: pip install 'gptrilogy[peers]'"
+    if contender.name == "transformers bf16" and not bf16_unit():
+        return NO_BF16
+    return None
 
 
 class Work(Config):

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from bench.claims import Findings, Row, Target, at_least
-from bench.generation_cases import LIVELIER, MODULES, PREFILL, PROMPT, ROWS, TOKENS, Contender, Who, Work
+from bench.generation_cases import LIVELIER, MODULES, PREFILL, PROMPT, ROWS, TOKENS, Contender, Work
 from bench.report import table
 from gptrilogy.models.config import GPTConfig
 from gptrilogy.scaling.compute import n_parameters
@@ -68,7 +68,7 @@ class Found:
 
     config: GPTConfig
     repeats: int
-    absent: dict[Who, str] = field(default_factory=dict[Who, str])
+    absent: dict[str, str] = field(default_factory=dict[str, str])  # contenders, and why
     results: list[Result] = field(default_factory=list[Result])
     quality: dict[str, Any] | None = None
 
@@ -108,7 +108,7 @@ class Found:
     def _claim(self, ours: str, theirs: str, work: str, *limits: float | None) -> Iterator[Row]:
         """Tokens/s of both, or why the peer has none; nothing where nobody was asked."""
         speed, peer = self.speed(ours, work), self.speed(theirs, work)
-        reason = next((reason for who, reason in self.absent.items() if theirs.startswith(who)), None)
+        reason = self.absent.get(theirs)
         if speed is None or (peer is None and reason is None):
             return
         ratio = None if peer is None else speed / peer

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bench.cases import CONTENDERS, OURS, Case
+from bench.cases import CONTENDERS, Case
 from gptrilogy.scaling.compute import training_flops_per_token
 
 Say = Callable[[str], None]
@@ -118,7 +118,7 @@ def precision_of(contender: str) -> str:
 
 def _check_same_work(found: Measurement, say: Say) -> None:
     """Equal parameter counts, and equal losses of the first batch under the same weights."""
-    expected = found.results.get(OURS) or next(iter(found.results.values()))
+    expected = next(iter(found.results.values()))
     for result in found.results.values():
         name = result.contender
         say(f"{found.case.name}: {name} has {result.parameters:,} parameters, first loss {result.first_loss_nats:.6f}")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.metadata import version
 
-from bench.cases import DEFAULT, PLAIN, TRANSFORMERS, TRANSFORMERS_FUSED
+from bench.cases import ABSENT, DEFAULT, PLAIN, TRANSFORMERS, TRANSFORMERS_FUSED
 from bench.claims import Findings, Row, at_least, at_most
 from bench.measure import Measurement, precision_of
 from bench.report import table
@@ -16,7 +16,7 @@ SPEED_AT_LEAST = {
     ("124M", TRANSFORMERS_FUSED): (1.15, 1.5),
 }
 CEILING_AT_LEAST = {"10.7M": (0.5, 0.7)}
-MEMORY_AT_MOST = {"124M": (0.9, 0.6)}
+MEMORY_AT_MOST = {("124M", TRANSFORMERS_FUSED): (0.9, 0.6)}
 HEADING = ("contender", "parameters", "first loss", "tokens/s", "of its ceiling", "peak GB")
 
 METHOD = """\
@@ -43,9 +43,10 @@ def rows(found: Measurement) -> Iterator[Row]:
     """Ours, in the precision it picks here, against each peer, against the machine, and in memory."""
     name, ours, precision = found.case.name, found.tokens_per_s(DEFAULT), precision_of(DEFAULT)
     for peer in (PLAIN, TRANSFORMERS, TRANSFORMERS_FUSED):
-        theirs = found.tokens_per_s(peer)
-        figures = (f"{precision}: {ours:,.0f} tokens/s", f"{_title(peer)}: {theirs:,.0f} tokens/s", f"{ours / theirs:.2f}")
-        yield Row(f"train {name}", *figures, *at_least(ours / theirs, *SPEED_AT_LEAST.get((name, peer), ())))
+        theirs = None if peer in ABSENT else found.tokens_per_s(peer)
+        ratio = None if theirs is None else ours / theirs
+        figures = (f"{precision}: {ours:,.0f} tokens/s", _said(peer, theirs, ",.0f", "tokens/s"), _said_ratio(ratio))
+        yield Row(f"train {name}", *figures, *at_least(ratio, *SPEED_AT_LEAST.get((name, peer), ())))
     share, ceiling = found.share_of_ceiling(DEFAULT), found.ceiling(precision)
     figures = (
         f"{share * ceiling / 1e9:.0f} GFLOP/s",
@@ -54,10 +55,12 @@ def rows(found: Measurement) -> Iterator[Row]:
     )
     targets = at_least(share, *CEILING_AT_LEAST.get(name, ()), form=".0%")
     yield Row(f"train {name}, share of ceiling", *figures, *targets)
-    ours_gb, theirs_gb = (found.results[who].peak_bytes / 1e9 for who in (DEFAULT, TRANSFORMERS_FUSED))
-    ratio = ours_gb / theirs_gb
-    figures = (f"{ours_gb:.2f} GB", f"{_title(TRANSFORMERS_FUSED)}: {theirs_gb:.2f} GB", f"{ratio:.2f}")
-    yield Row(f"train {name}, peak memory", *figures, *at_most(ratio, *MEMORY_AT_MOST.get(name, ())))
+    ours_gb = found.results[DEFAULT].peak_bytes / 1e9
+    for peer in (TRANSFORMERS, TRANSFORMERS_FUSED):
+        theirs_gb = None if peer in ABSENT else found.results[peer].peak_bytes / 1e9
+        ratio = None if theirs_gb is None else ours_gb / theirs_gb
+        figures = (f"{precision}: {ours_gb:.2f} GB", _said(peer, theirs_gb, ".2f", "GB"), _said_ratio(ratio))
+        yield Row(f"train {name}, peak memory", *figures, *at_most(ratio, *MEMORY_AT_MOST.get((name, peer), ())))
 
 
 def _lines(found: Measurement) -> Iterator[tuple[str, ...]]:
@@ -66,6 +69,15 @@ def _lines(found: Measurement) -> Iterator[tuple[str, ...]]:
         speed, share = found.tokens_per_s(name), found.share_of_ceiling(name)
         figures = (f"{result.parameters:,}", f"{result.first_loss_nats:.4f}", f"{speed:,.0f}", f"{share:.0%}")
         yield _title(name), *figures, f"{result.peak_bytes / 1e9:.2f}"
+
+
+def _said(peer: str, value: float | None, form: str, unit: str) -> str:
+    """A peer's figure, or why there is none."""
+    return f"{_title(peer)}: " + (f"not measured, {ABSENT[peer]}" if value is None else f"{value:{form}} {unit}")
+
+
+def _said_ratio(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.2f}"
 
 
 def _title(contender: str) -> str:

@@ -1,7 +1,7 @@
 """The bench measures like with like."""
 
 import pytest
-from bench.cases import CONTENDERS, OURS, OURS_FP32, PLAIN, Case
+from bench.cases import ALL, DEFAULT, OURS_FP32, PLAIN, Case
 from bench.contenders import BUILDERS
 from bench.measure import measure
 
@@ -16,7 +16,7 @@ TINY = Case(
 )
 
 
-@pytest.mark.parametrize("name", CONTENDERS)
+@pytest.mark.parametrize("name", ALL)
 def test_every_contender_trains_the_same_model_from_the_same_loss(name: str) -> None:
     ours, other = BUILDERS[OURS_FP32](TINY), BUILDERS[name](TINY)
     assert sum(p.numel() for p in other.model.parameters()) == n_parameters(TINY.model)
@@ -26,8 +26,8 @@ def test_every_contender_trains_the_same_model_from_the_same_loss(name: str) -> 
 
 def test_a_measurement_gives_positive_samples_of_each_process() -> None:
     said: list[str] = []
-    found = measure(TINY, 2, said.append, contenders=(OURS, PLAIN))
-    assert list(found.results) == [OURS, PLAIN]
+    found = measure(TINY, 2, said.append, contenders=(DEFAULT, PLAIN))
+    assert list(found.results) == [DEFAULT, PLAIN]
     for name, result in found.results.items():
         assert len(result.seconds) == 2
         assert min(result.seconds) > 0

@@ -52,7 +52,7 @@ def test_claims_are_ratios_of_medians() -> None:
 
 def test_a_peer_that_is_not_there_is_in_the_table() -> None:
     reason = "llama_cpp is not installed: pip install 'gptrilogy[peers]'"
-    found = Found(TINY, 3, absent={"llama.cpp": reason})
+    found = Found(TINY, 3, absent={"llama.cpp bf16": reason})
     ours = Contender(who="ours", precision="bf16")
     found.results += [Result(ours, work, [1.0], [1]) for work in works(ours)]
     rows = {row.what: row for row in found.rows()}
@@ -69,7 +69,7 @@ def test_greedy_tokens_do_not_repeat_one_another(folder: Path) -> None:
 
 
 def test_ctranslate2_says_the_same(folder: Path, tmp_path: Path, shared_data: Callable[[str], Path]) -> None:
-    if reason := absent("CTranslate2"):
+    if reason := absent(Contender(who="CTranslate2", precision="fp32")):
         (pytest.fail if os.environ.get("GPTRILOGY_REQUIRE_PEERS") == "1" else pytest.skip)(reason)
     make_models(tmp_path, TINY, str(shared_data("vocab/gpt2")), ["CTranslate2 fp32"])
     ours, theirs = PROGRAMS["ours"](folder, "fp32"), PROGRAMS["CTranslate2"](tmp_path, "fp32")
@@ -81,3 +81,14 @@ def test_ctranslate2_says_the_same(folder: Path, tmp_path: Path, shared_data: Ca
 
 def test_prompts_repeat() -> None:
     assert prompt(5, 0, 11) == prompt(5, 0, 11) != prompt(5, 1, 11)
+
+
+@pytest.mark.parametrize(("unit", "left_out"), [("AMX", False), (None, True)])
+def test_bf16_that_takes_minutes_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, unit: str | None, left_out: bool
+) -> None:
+    monkeypatch.setattr("bench.generation_cases.bf16_unit", lambda: unit)
+    reason = absent(Contender(who="transformers", precision="bf16"))
+    assert reason == ("this CPU has no native bf16 products" if left_out else None)
+    assert absent(Contender(who="transformers", precision="fp32")) is None
+    assert absent(Contender(who="ours", precision="bf16")) is None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Precision = Literal["fp32", "bf16"]
 DECIDING_CODE = ("data", "finetuning", "models", "native", "training")  # packages
+NO_BF16 = "this CPU has no native bf16 products"
 BF16_MIN_WIDTH = 128  # below this the casts of autocast cost more than the faster products save
 
 
@@ -51,7 +52,7 @@ def pick_precision(device: "torch.device", n_embd: int) -> tuple[Precision, str]
         return ("bf16", "this GPU multiplies bf16 natively") if good else ("fp32", "this GPU has no native bf16")
     unit = bf16_unit()
     if unit is None:
-        return "fp32", "this CPU has no native bf16 products"
+        return "fp32", NO_BF16
     if n_embd < BF16_MIN_WIDTH:
         return "fp32", f"at width {n_embd} the casts to bf16 would cost more than they save"
     return "bf16", f"this CPU multiplies bf16 natively ({unit})"
