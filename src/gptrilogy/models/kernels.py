@@ -82,9 +82,9 @@ def attends(qkv: Tensor, n_head: int) -> bool:
 
 
 def normalizes(x: Tensor, gain: Tensor, bias: Tensor) -> bool:
-    """Whether `layer_norm` may take the place of PyTorch's."""
+    """Whether `layer_norm` may take the place of PyTorch's, which is as fast but for what it hands on to products."""
     fits = x.shape[-1:] == gain.shape == bias.shape and x.dtype == gain.dtype == bias.dtype == torch.float32
-    return fits and _lies_here(x, gain, bias) and kernels() is not None
+    return fits and _lies_here(x, gain, bias) and has_products()
 
 
 def activates(x: Tensor) -> bool:

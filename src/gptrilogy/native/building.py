@@ -19,7 +19,8 @@ from gptrilogy.devices import cpu_flags, cpu_model
 from gptrilogy.files import replacing
 
 SWITCH = "GPTRILOGY_NATIVE"  # "off": never compile, never load
-FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp", "-fno-math-errno", "-Wall", "-Wextra")
+FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp", "-Wall", "-Wextra")
+FLAGS += ("-fno-math-errno", "-fno-trapping-math")  # else loops with a condition stay a number at a time on AVX2
 COMPILERS = ("g++", "c++", "clang++")  # GCC's code calls the OpenMP that PyTorch brings on Linux, Clang's another
 COMPILE_S = 900
 SEAL_BYTES = hashlib.sha256().digest_size

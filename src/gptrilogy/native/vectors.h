@@ -77,8 +77,26 @@ inline void keep(uint16_t* to, Floats x, int count) {
 }
 #endif
 
-inline Floats larger(Floats a, Floats b) { return a > b ? a : b; }  // b where one of them is no number
+// b where one of them is no number.
+#if defined(__AVX__) && !defined(__AVX512F__)  // of which GCC compares vectors of 64 bytes a number at a time
+template <class Half>
+inline Floats by_halves(const Floats& a, const Floats& b, Half half) {
+    __m256 found[2], x[2], y[2];
+    std::memcpy(x, &a, sizeof x);
+    std::memcpy(y, &b, sizeof y);
+    for (int i = 0; i < 2; i++) found[i] = half(x[i], y[i]);
+    return load<Floats>(found);
+}
+inline Floats larger(Floats a, Floats b) {
+    return by_halves(a, b, [](__m256 x, __m256 y) { return _mm256_max_ps(x, y); });
+}
+inline Floats smaller(Floats a, Floats b) {
+    return by_halves(a, b, [](__m256 x, __m256 y) { return _mm256_min_ps(x, y); });
+}
+#else
+inline Floats larger(Floats a, Floats b) { return a > b ? a : b; }
 inline Floats smaller(Floats a, Floats b) { return a < b ? a : b; }
+#endif
 
 // e^x to within 2 units in the last place; below -87 it stays at e^-87, which is as good as nothing. NaN stays NaN.
 inline Floats exponential(Floats x) {
