@@ -4,8 +4,8 @@
 // bytes, so that one vector holds four bytes of each of 16 outputs, which is what dot products and AMX both take.
 #pragma once
 
+#include "sixteens.h"
 #include "tile_config.h"
-#include "vectors.h"
 
 #if defined(__AMX_TILE__) && defined(__AMX_BF16__) && defined(__AMX_INT8__) && defined(__linux__)
 #define HAS_AMX 1
@@ -97,17 +97,11 @@ struct F32 {
    private:
     template <int ROWS, int OUTPUTS, class Sink>
     static inline void block(const float* x, const float* w, int m, int n, int K, Sink sink) {
+        constexpr int SOME = at_once<ROWS>(OUTPUTS);
         Floats sums[LANES] = {};
         x += (size_t)m * K;
-        int k = 0;
-        for (; k + LANES <= K; k += LANES) {
-            Floats mine[ROWS];
-            for (int i = 0; i < ROWS; i++) mine[i] = numbers(x + (size_t)i * K + k);
-            for (int j = 0; j < OUTPUTS; j++) {
-                Floats theirs = numbers(w + (size_t)j * K + k);
-                for (int i = 0; i < ROWS; i++) sums[i * OUTPUTS + j] += mine[i] * theirs;
-            }
-        }
+        for (int j = 0; j < OUTPUTS; j += SOME) in_registers<ROWS, SOME>(x, w + (size_t)j * K, K, sums + j, OUTPUTS);
+        int k = K - K % LANES;
         if (k < K)
             for (int i = 0; i < ROWS; i++)
                 for (int j = 0; j < OUTPUTS; j++)
@@ -116,6 +110,17 @@ struct F32 {
         float found[LANES];
         store(found, totals(sums));
         for (int i = 0; i < ROWS; i++) sink(m + i, n, OUTPUTS, numbers(found + i * OUTPUTS, OUTPUTS));
+    }
+
+    // Rows times some outputs, but for the last numbers that fill no vector; to[i * apart + j] of row i and output j.
+    template <int ROWS, int SOME>
+    static inline void in_registers(const float* x, const float* w, int K, Floats* to, int apart) {
+        Sums sums[ROWS][SOME] = {};
+        for (int k = 0; k + LANES <= K; k += LANES)
+            for (int j = 0; j < SOME; j++)
+                for (int i = 0; i < ROWS; i++) sums[i][j].add(x + (size_t)i * K + k, w + (size_t)j * K + k);
+        for (int i = 0; i < ROWS; i++)
+            for (int j = 0; j < SOME; j++) to[i * apart + j] = sums[i][j].whole();
     }
 };
 
@@ -136,18 +141,13 @@ inline void fetch_ahead(const char* tile) {
     for (int at = 0; at < TILE_BYTES; at += LINE_BYTES) __builtin_prefetch(tile + TILES * TILE_BYTES + at);
 }
 
-// Both tiles of a pair at a block of inputs; the first rows send for those further on.
-inline void find_pair(const Linear& linear, int pair, int block, int blocks, int m, const char* w[PAIR]) {
-    for (int j = 0; j < PAIR; j++) {
-        w[j] = tile(linear, pair * PAIR + j, block, blocks);
+// Tiles of outputs side by side at a block of inputs; the first rows send for those further on.
+template <int TILES>
+inline void find(const Linear& linear, int first, int block, int blocks, int m, const char* (&w)[TILES]) {
+    for (int j = 0; j < TILES; j++) {
+        w[j] = tile(linear, first + j, block, blocks);
         if (m == 0) fetch_ahead(w[j]);
     }
-}
-
-inline uint32_t four_bytes(const void* from) {
-    uint32_t word;
-    std::memcpy(&word, from, 4);
-    return word;
 }
 
 // Both outputs tiles of a pair to the sink, as far as there are outputs.
@@ -212,31 +212,25 @@ struct Bf16 {
     }
 
    private:
-    static inline Floats plus_dot(Floats sum, Words w, uint32_t x) {
-#ifdef __AVX512BF16__
-        return (Floats)_mm512_dpbf16_ps((__m512)sum, (__m512bh)(Words{} + x), (__m512bh)w);
-#else
-        sum += (Floats)(w << 16) * (Floats)((Words{} + x) << 16);
-        return sum + (Floats)(w & 0xffff0000) * (Floats)((Words{} + x) & 0xffff0000);
-#endif
-    }
-
     template <int ROWS, class Sink>
     static void in_dots(const char* x, int m, int N, int blocks, const Linear& linear, int pair, Sink& sink) {
-        Floats sums[ROWS][PAIR] = {};
-        for (int block = 0; block < blocks; block++) {
-            const char* w[PAIR];
-            find_pair(linear, pair, block, blocks, m, w);
-            const char* lines[ROWS];
-            for (int i = 0; i < ROWS; i++) lines[i] = x + line(m + i, block, blocks);
-            for (int four = 0; four < LANES; four++)
-                for (int j = 0; j < PAIR; j++) {
-                    Words weights = load<Words>(w[j] + four * LINE_BYTES);
-                    for (int i = 0; i < ROWS; i++)
-                        sums[i][j] = plus_dot(sums[i][j], weights, four_bytes(lines[i] + 4 * four));
-                }
+        constexpr int SOME = at_once<ROWS>(PAIR);
+        Floats found[ROWS][PAIR];
+        for (int first = 0; first < PAIR; first += SOME) {
+            Sums sums[ROWS][SOME] = {};
+            for (int block = 0; block < blocks; block++) {
+                const char *w[SOME], *lines[ROWS];
+                find(linear, pair * PAIR + first, block, blocks, m, w);
+                for (int i = 0; i < ROWS; i++) lines[i] = x + line(m + i, block, blocks);
+                for (int two = 0; two < LANES; two++)
+                    for (int j = 0; j < SOME; j++)
+                        for (int i = 0; i < ROWS; i++)
+                            sums[i][j].add_pairs(w[j] + two * LINE_BYTES, four_bytes(lines[i] + 4 * two));
+            }
+            for (int i = 0; i < ROWS; i++)
+                for (int j = 0; j < SOME; j++) found[i][first + j] = sums[i][j].whole();
         }
-        for (int i = 0; i < ROWS; i++) deliver(sink, m + i, pair, N, sums[i]);
+        for (int i = 0; i < ROWS; i++) deliver(sink, m + i, pair, N, found[i]);
     }
 
 #ifdef HAS_AMX
@@ -251,7 +245,7 @@ struct Bf16 {
         }
         for (int block = 0; block < blocks; block++) {
             const char* w[PAIR];
-            find_pair(linear, pair, block, blocks, m, w);
+            find(linear, pair * PAIR, block, blocks, m, w);
             _tile_loadd(4, x + line(m, block, blocks), LINE_BYTES);
             _tile_loadd(6, w[0], LINE_BYTES);
             _tile_loadd(7, w[1], LINE_BYTES);
@@ -343,54 +337,32 @@ struct Int8 {
         return numbers(linear.scales + ((size_t)of_outputs * blocks + block) * LANES);
     }
 
-#ifdef __AVX512VNNI__
-    static constexpr uint32_t SHIFT = 0x80808080;  // x + 128 in each byte, since the product wants one side unsigned
-    static inline Ints plus_dot(Ints sum, Words w, uint32_t x) {
-        return (Ints)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)(Words{} + (x ^ SHIFT)), (__m512i)w);
-    }
-    static inline Ints shift_of(Ints sum, Words w) { return plus_dot(sum, w, 0); }
-#else
-    static inline Ints plus_dot(Ints sum, Words w, uint32_t x) {
-#ifdef __AVX2__
-        __m256i lines[2], four = _mm256_set1_epi32((int)x), ones = _mm256_set1_epi16(1);
-        std::memcpy(lines, &w, sizeof w);
-        for (auto& part : lines)
-            part = _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(four), _mm256_sign_epi8(part, four)), ones);
-        return sum + load<Ints>(lines);
-#else
-        for (int byte = 0; byte < 4; byte++)
-            sum += ((Ints)(w << (24 - 8 * byte)) >> 24) * ((Ints{} + (int32_t)(x << (24 - 8 * byte))) >> 24);
-        return sum;
-#endif
-    }
-    static inline Ints shift_of(Ints sum, Words) { return sum; }
-#endif
-
     template <int ROWS, class Sink>
     static void in_dots(const char* x, const float* x_scales, int m, int N, int blocks, const Linear& linear, int pair,
                         Sink& sink) {
+        constexpr int SOME = at_once<ROWS>(PAIR);
         Floats found[ROWS][PAIR] = {};
-        for (int block = 0; block < blocks; block++) {
-            Ints sums[ROWS][PAIR] = {}, shift[PAIR] = {};
-            const char* w[PAIR];
-            find_pair(linear, pair, block, blocks, m, w);
-            const char* lines[ROWS];
-            for (int i = 0; i < ROWS; i++) lines[i] = x + line(m + i, block, blocks);
-            for (int four = 0; four < LANES; four++)
-                for (int j = 0; j < PAIR; j++) {
-                    Words weights = load<Words>(w[j] + four * LINE_BYTES);
-                    shift[j] = shift_of(shift[j], weights);
-                    for (int i = 0; i < ROWS; i++)
-                        sums[i][j] = plus_dot(sums[i][j], weights, four_bytes(lines[i] + 4 * four));
-                }
-            for (int j = 0; j < PAIR; j++) {
-                Floats scales = scales_at(linear, pair * PAIR + j, block, blocks);
-                for (int i = 0; i < ROWS; i++) {
-                    Floats both = scales * x_scales[(size_t)(m + i) * blocks + block];
-                    found[i][j] += __builtin_convertvector(sums[i][j] - shift[j], Floats) * both;
+        for (int first = 0; first < PAIR; first += SOME)
+            for (int block = 0; block < blocks; block++) {
+                WholeSums sums[ROWS][SOME] = {}, shift[SOME] = {};
+                const char *w[SOME], *lines[ROWS];
+                find(linear, pair * PAIR + first, block, blocks, m, w);
+                for (int i = 0; i < ROWS; i++) lines[i] = x + line(m + i, block, blocks);
+                for (int four = 0; four < LANES; four++)
+                    for (int j = 0; j < SOME; j++) {
+                        const char* weights = w[j] + four * LINE_BYTES;
+                        shift[j].add_shift(weights);
+                        for (int i = 0; i < ROWS; i++) sums[i][j].add_fours(weights, four_bytes(lines[i] + 4 * four));
+                    }
+                for (int j = 0; j < SOME; j++) {
+                    Floats scales = scales_at(linear, pair * PAIR + first + j, block, blocks);
+                    for (int i = 0; i < ROWS; i++) {
+                        Floats both = scales * x_scales[(size_t)(m + i) * blocks + block];
+                        Ints sum = sums[i][j].whole() - shift[j].whole();
+                        found[i][first + j] += __builtin_convertvector(sum, Floats) * both;
+                    }
                 }
             }
-        }
         for (int i = 0; i < ROWS; i++) deliver(sink, m + i, pair, N, found[i]);
     }
 
@@ -406,7 +378,7 @@ struct Int8 {
             _tile_zero(0);
             _tile_zero(1);
             const char* w[PAIR];
-            find_pair(linear, pair, block, blocks, m, w);
+            find(linear, pair * PAIR, block, blocks, m, w);
             _tile_loadd(4, x + line(m, block, blocks), LINE_BYTES);
             _tile_loadd(6, w[0], LINE_BYTES);
             _tile_loadd(7, w[1], LINE_BYTES);
