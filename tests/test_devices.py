@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gptrilogy import devices
-from gptrilogy.devices import bf16_unit, describe, matmul_flops, memory_bytes, pick_device, pick_precision
+from gptrilogy.devices import bf16_unit, describe, matmul_flops, memory_bytes, pick_device, pick_precision, why_slow
 from gptrilogy.errors import ConfigError
 
 CPU = torch.device("cpu")
@@ -94,6 +94,15 @@ def test_precision_follows_from_hardware_and_width_alone(cpu_with: Any) -> None:
     assert pick_precision(CPU, 127) == ("fp32", "at width 127 the casts to bf16 would cost more than they save")
     cpu_with("avx2")
     assert pick_precision(CPU, 4096) == ("fp32", "this CPU has no native bf16 products")
+
+
+def test_bf16_on_a_cpu_that_has_none_is_called_slow(cpu_with: Any) -> None:
+    cpu_with("avx2")
+    assert "many times as long" in (why_slow("bf16", CPU) or "")
+    assert why_slow("fp32", CPU) is None
+    assert why_slow("bf16", torch.device("cuda")) is None
+    cpu_with("amx_bf16")
+    assert why_slow("bf16", CPU) is None
 
 
 def test_a_gpu_is_asked_what_it_can(gpus: Any) -> None:

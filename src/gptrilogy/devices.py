@@ -58,6 +58,13 @@ def pick_precision(device: "torch.device", n_embd: int) -> tuple[Precision, str]
     return "bf16", f"this CPU multiplies bf16 natively ({unit})"
 
 
+def why_slow(precision: str, device: "torch.device") -> str | None:
+    """What speaks against a precision that was asked for on this device, in a line, or None."""
+    if precision == "bf16" and device.type == "cpu" and bf16_unit() is None:
+        return f"{NO_BF16}: a step in bf16 takes many times as long as with --train.precision fp32"
+    return None
+
+
 @cache
 def bf16_unit() -> str | None:
     """The instruction set with which this CPU multiplies bf16, or None."""

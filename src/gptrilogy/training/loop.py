@@ -15,6 +15,7 @@ from torch import nn
 
 from gptrilogy.checkpoints import Checkpoint, best, checkpoint_folders, newest_valid, prune, set_aside
 from gptrilogy.config import Config
+from gptrilogy.devices import why_slow
 from gptrilogy.errors import CheckpointError, DivergedError
 from gptrilogy.files import remove_temporaries
 from gptrilogy.runs import MetricsLog, Row, Run, cut_metrics, read_metrics
@@ -133,6 +134,8 @@ def run_loop(
         if due and state.step not in journal.validated_steps:
             journal.validated("valid", objective.validate(state, stop, last=False))
 
+    if state.step < end and (reason := why_slow(train.precision, next(state.model.parameters()).device)):
+        reporter.warn(reason)
     if 0 < state.step < end:
         journal.record("resume")
     if state.step:
