@@ -1,5 +1,10 @@
 """What is said of a machine, of software and of code that are not those a run began with."""
 
+import tempfile
+
+import pytest
+
+from gptrilogy.cli import main
 from gptrilogy.cli.environment import changes
 
 THEN = {
@@ -34,3 +39,19 @@ def test_a_run_of_an_earlier_version_is_compared_in_what_it_noted() -> None:
 def test_a_lost_compiler_changes_the_bits() -> None:
     found = changes(THEN, {**THEN, "kernels": "torch"})
     assert found.decisive == ("kernels was native, with products, is torch",)
+
+
+def test_a_machine_on_which_nothing_can_be_written_has_a_name_for_a_temporary_folder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """PyTorch imports what asks for one, and would fail."""
+
+    def nowhere() -> str:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with monkeypatch.context() as unwritable:
+        unwritable.setattr(tempfile, "_get_default_tempdir", nowhere)
+        with pytest.raises(SystemExit):
+            main(["--version"])
+        assert tempfile.gettempdir()

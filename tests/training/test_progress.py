@@ -1,6 +1,7 @@
 import io
 import itertools
 import re
+from pathlib import Path
 
 import pytest
 
@@ -141,3 +142,16 @@ def test_a_long_step_shows_how_far_it_is() -> None:
 def test_a_duration_reads_as_a_person_says_it(seconds: float, words: str) -> None:
     assert duration(seconds) == words
     assert re.fullmatch(r"[\d.,]+ (s|min|h|d|years)( \d+ (s|min|h))?", words)
+
+
+def test_a_picture_that_cannot_be_drawn_is_a_note(tmp_path: Path) -> None:
+    def nowhere() -> bool:
+        raise OSError("there is no folder that can be written")
+
+    stream = io.StringIO()
+    for draw in (lambda: True, lambda: False, nowhere):
+        reporter(stream).picture(tmp_path / "loss.png", draw)
+    drawn, missing, refused = stream.getvalue().splitlines()
+    assert drawn == f"the learning curve is in {tmp_path / 'loss.png'}"
+    assert missing.startswith("no loss.png: matplotlib is missing; pip install ")
+    assert refused == "no loss.png: there is no folder that can be written"

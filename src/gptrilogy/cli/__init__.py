@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -124,6 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit with the code its outcome has."""
     os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))
     _open_streams()
+    _name_temporary_folder()
     words = list(sys.argv[1:] if arguments is None else arguments)
     show_traceback = "--traceback" in words
     signal.signal(signal.SIGTERM, _on_sigterm)
@@ -150,6 +152,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     finally:
         _forget_unwritable_stderr()
     sys.exit(0)
+
+
+def _name_temporary_folder() -> None:
+    """Where no usual one can be written, Linux's folder in memory: PyTorch will not be imported without any."""
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        tempfile.tempdir = "/dev/shm"  # noqa: S108 - whatever is made in it has a name of its own
 
 
 def _open_streams() -> None:

@@ -225,8 +225,5 @@ def _report_end(run: Run, config: RunConfig, reporter: ConsoleReporter) -> None:
     title = (
         f"{run.folder.name}: {model.n_layer} layers of {model.n_embd}, context {model.n_ctx}, {model.n_vocab:,} tokens"
     )
-    if draw_loss(run.metrics_path, run.picture_path, title=title):
-        reporter.note(f"the learning curve is in {run.picture_path}")
-    else:
-        reporter.note("no loss.png: matplotlib is missing; pip install 'gptrilogy[plot]' brings it")
+    reporter.picture(run.picture_path, lambda: draw_loss(run.metrics_path, run.picture_path, title=title))
     reporter.note(f'try: gpt generate {run.folder} --prompt "..."')

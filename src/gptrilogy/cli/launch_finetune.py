@@ -215,10 +215,8 @@ def _outputs(task: TaskConfig) -> str:
 
 def _draw(prepared: Prepared, run: Run, reporter: ConsoleReporter) -> None:
     task = prepared.config.task
-    if draw_tuning(run.metrics_path, run.picture_path, task, title=f"{task.name}, from {prepared.config.base}"):
-        reporter.note(f"the learning curve is in {run.picture_path}")
-    else:
-        reporter.note("no loss.png: matplotlib is missing; pip install 'gptrilogy[plot]' brings it")
+    title = f"{task.name}, from {prepared.config.base}"
+    reporter.picture(run.picture_path, lambda: draw_tuning(run.metrics_path, run.picture_path, task, title=title))
 
 
 def _show_end(prepared: Prepared, run: Run, outcome: Outcome) -> None:

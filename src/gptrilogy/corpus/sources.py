@@ -19,8 +19,8 @@ FORMATS: tuple[Format, ...] = ("text", "jsonl", "parquet")
 MAX_WINDOW_BYTES = 1 << 31  # of a .zst file, as `zstd --long=31` packs the large public dumps
 MAX_GROUP_BYTES = 1 << 40  # of Parquet: a row group is read in pieces, so its size does not matter here
 MAX_DOCUMENT_BYTES = 4096 * MIB  # a document is held in memory
-MAX_INFLATION = 100  # of that, this many times the size of the file, so that a small one cannot fill the memory
-ALWAYS_BYTES = 64 * MIB  # but so much in any case
+MAX_INFLATION = 50  # of that, this many times the size of the file, so that a small one cannot fill the memory
+ALWAYS_BYTES = 32 * MIB  # but so much in any case; while it is read, twice that may be in memory
 LONG_CHARS = 1 << 24  # a text file of more is read in parts by those who can take them: no book has as many
 
 REMEDIES = {

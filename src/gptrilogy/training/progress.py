@@ -3,7 +3,9 @@
 import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TextIO
 
 from gptrilogy.runs import Row
@@ -38,6 +40,18 @@ class ConsoleReporter:
 
     def warn(self, message: str) -> None:
         self._print(f"warning: {message}")
+
+    def picture(self, path: Path, draw: Callable[[], bool]) -> None:
+        """Draw the learning curve, or say why there is none: no run fails for want of a picture."""
+        try:
+            drawn = draw()
+        except OSError as error:
+            self.note(f"no {path.name}: {error}")
+            return
+        if drawn:
+            self.note(f"the learning curve is in {path}")
+        else:
+            self.note(f"no {path.name}: matplotlib is missing; pip install 'gptrilogy[plot]' brings it")
 
     def passing(self, message: str) -> None:
         """A note that the next one replaces on a terminal, and that other streams see now and then."""
