@@ -68,15 +68,18 @@ class GPTConfig(Config):
             raise ValueError(f"n_embd must be a multiple of n_head, got {self.n_embd} and {self.n_head}")
         if reason := unknown_pattern(self.attention):
             raise ValueError(reason)
-        for pattern in self.patterns():
+        for pattern in self._first_patterns(min(self.n_layer, len(self.attention))):  # a file may ask for 10^9 layers
             if reason := pattern.fault(self.n_ctx, self.n_head):
                 raise ValueError(reason)
 
     def patterns(self) -> list[Pattern]:
         """The attention pattern of each layer."""
+        return self._first_patterns(self.n_layer)
+
+    def _first_patterns(self, n_layer: int) -> list[Pattern]:
         most = max(1, min(self.n_head, self.stride // self.summary_width))
         sizes = Sizes(self.band_width, self.stride, self.summary_width, self.sub_blocks or most)
-        return tiled(self.attention, sizes, self.n_layer)
+        return tiled(self.attention, sizes, n_layer)
 
     @classmethod
     def preset(cls, name: str) -> Self:
