@@ -30,7 +30,8 @@ token for ever, and equal greedy tokens say nothing.
 "transformers" is `generate` of {transformers}; "llama.cpp" is `Llama.generate` of llama-cpp-python {llama}, with its
 defaults but for fp32 keys and values beside fp32 weights, on files that its own quantizer wrote; its q8_0 runs without
 the layouts it has for AMX (`use_extra_bufts`), with which it crashes where there is AMX.
-"CTranslate2" is `Generator.generate_batch` of {ctranslate2}, on what its own converter made. "ours" is the engine behind `gpt generate`; in int8 it reads
+"CTranslate2" is `Generator.generate_batch` of {ctranslate2}, on what its own converter made.
+"ours" is the engine behind `gpt generate`; in int8 it reads
 prompts in int8 too. Contenders run in processes of their own and take turns; only one works at a time.
 Figures are medians of n = {n} samples after one of warm-up. Threads are PyTorch's defaults,
 the same for all.{quality}"""

@@ -222,7 +222,10 @@ def finding(*losses: float) -> Callable[..., Validation]:
 def test_a_precision_that_is_slow_here_is_said_where_there_are_steps_to_make(
     new_run: Callable[..., Run], train: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "why_slow", lambda precision, device: f"{precision} is slow on a {device.type}")
+    def slow(precision: str, device: torch.device) -> str:
+        return f"{precision} is slow on a {device.type}"
+
+    monkeypatch.setattr(loop, "why_slow", slow)
     run, said, later = new_run(SHORT), list[str](), list[str]()
     train(run, warnings=said)
     assert said == ["fp32 is slow on a cpu"]
