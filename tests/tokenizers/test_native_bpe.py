@@ -1,10 +1,12 @@
 """The compiled kernel counts what the pattern finds and learns what the readable twin learns."""
 
+import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
 from ctypes import CDLL
 from itertools import chain
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from gptrilogy.tokenizers.piece_counts import Counted
 from gptrilogy.tokenizers.reference import learn_merges as learn_reference
 from gptrilogy.tokenizers.reference import split
 from gptrilogy.tokenizers.symbols import MAX_TOKEN_BYTES, Pair, to_symbols
+from gptrilogy.tokenizers.unicode16 import kinds
 
 # Characters of Unicode 15 and before: the installed `regex` may know younger ones.
 SNIPPETS = [
@@ -76,6 +79,36 @@ def test_groups_counted_side_by_side_come_in_their_order(native: CDLL):
     assert [found.pieces for _, found in counted(native, groups)] == [
         count_pieces(native, group)[1].pieces for group in groups
     ]
+
+
+def test_what_the_kernel_reads_stays_while_it_reads(native: CDLL, monkeypatch: pytest.MonkeyPatch):
+    """Threads that begin together each make the table of characters, and only the last one's is kept."""
+    tables: list[weakref.ref[Any]] = []
+
+    def own_table() -> Any:
+        tables.append(weakref.ref(table := kinds().copy()))
+        return table
+
+    class Watched:
+        bpe_counted = native.bpe_counted
+
+        @staticmethod
+        def bpe_count(*arguments: Any) -> Any:
+            assert tables[-1]() is not None, "the kernel would read memory that has been given back"
+            return native.bpe_count(*arguments)
+
+    monkeypatch.setattr("gptrilogy.tokenizers.native_bpe.kinds", own_table)
+    n_bytes, found = count_pieces(cast("CDLL", Watched()), ["the cat"])
+    assert (n_bytes, found.pieces) == (7, [b"the", b" cat"])
+    assert tables[-1]() is None
+
+
+def test_first_threads_count_alike(native: CDLL):
+    groups = [["The cat's 23 mats über alles, 漢字.\n" * 3_000]] * 3
+    for _ in range(30):
+        kinds.cache_clear()
+        first, *others = [found.pieces for _, found in counted(native, groups)]
+        assert others == [first, first]
 
 
 @given(

@@ -105,4 +105,5 @@ def _learner(native: CDLL, counted: Counted, ids: dict[str, int]) -> Generator[c
 
 
 def _pointer(array: NDArray[np.generic]) -> c_void_p:
-    return c_void_p(array.ctypes.data)
+    """One that keeps the array: `kinds()` of one thread is dropped when another's takes its place in the cache."""
+    return array.ctypes.data_as(c_void_p)
