@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 AIM = 0.85
 MODULES: Mapping[str, Sequence[str]] = {  # and tests to run besides those at the module's own place in tests/
     "generation/sampling.py": (),
+    "generation/scoring.py": (),
     "generation/stopping.py": (),
     "checkpoints.py": (),
     "files.py": (),
@@ -64,7 +65,7 @@ def mutants(
     only: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     sample: int | None = None,
     seed: int = 0,
-    again: Path | None = None,
+    again: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     record: Path | None = None,
 ) -> None:
     """Change the package in small ways, one at a time, and see whether a test notices.
@@ -75,14 +76,15 @@ def mutants(
         only: these modules alone, as generation/sampling.py; may be given more than once.
         sample: so many mutants of each module, drawn at random, instead of all.
         seed: of that draw.
-        again: the folder of a record; what a test noticed there is not tried again, unless its module has changed.
+        again: the folder of a record; what a test noticed there is not tried again, unless its module has changed; may
+            be given more than once.
         record: write README.md, results.json and log.txt into this folder.
     """
     modules = only or tuple(MODULES)
-    known = known_from(again) if again else {}
+    known = known_from(again)
     began, scores = time.monotonic(), list[Score]()
     said = [*(f"--only {path}" for path in only), *([f"--sample {sample} --seed {seed}"] if sample else [])]
-    command = " ".join(["python -m torture.mutants", *said, *(["--again DIR"] if again else []), "--record DIR"])
+    command = " ".join(["python -m torture.mutants", *said, *["--again DIR"] * len(again), "--record DIR"])
     text = ""
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder, Trials(ROOT, Path(folder)) as trials:
         for path in modules:
@@ -122,14 +124,14 @@ def score(trials: Trials, path: str, sample: int | None, seed: int, known: Mappi
     return Score(path, fingerprint(source), len(made), tried, why)
 
 
-def known_from(record: Path) -> dict[str, dict[str, Tried]]:
-    """What a record says was noticed, by the fingerprint of a module's source and the mutant's name."""
+def known_from(records: Sequence[Path]) -> dict[str, dict[str, Tried]]:
+    """What records say was noticed, by the fingerprint of a module's source and the mutant's name."""
     known: dict[str, dict[str, Tried]] = {}
-    for module in read_json(record / "results.json")["modules"]:
-        nobody = Mutant(module["path"], "", "", 0, "", "", "")
-        known[module["sha256"]] = {
-            row["name"]: Tried(nobody, row["verdict"], row["by"]) for row in module["tried"] if row["verdict"] in KILLED
-        }
+    for module in (module for record in records for module in read_json(record / "results.json")["modules"]):
+        nobody, noticed = Mutant(module["path"], "", "", 0, "", "", ""), known.setdefault(module["sha256"], {})
+        for row in module["tried"]:
+            if row["verdict"] in KILLED:
+                noticed[row["name"]] = Tried(nobody, row["verdict"], row["by"])
     return known
 
 

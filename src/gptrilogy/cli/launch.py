@@ -14,7 +14,7 @@ from gptrilogy.corpus.spooling import SPOOL
 from gptrilogy.data.mixture import MixtureRow, mixture_table
 from gptrilogy.data.shards import PackedData, open_shards
 from gptrilogy.data.split import Split
-from gptrilogy.devices import matmul_flops, memory_bytes, pick_device, pick_precision
+from gptrilogy.devices import Precision, matmul_flops, memory_bytes, pick_device, pick_precision
 from gptrilogy.errors import CheckpointError
 from gptrilogy.generation.config import Sampling
 from gptrilogy.generation.language_model import LanguageModel
@@ -128,11 +128,13 @@ def steps_done(run: Run) -> int:
 
 def measured_ceiling(config: RunConfig) -> float:
     """FLOP/s of a large matrix product in the precision training will use."""
-    device = pick_device(config.train.device)
-    precision = config.train.precision
-    if precision == "auto":
-        precision, _ = pick_precision(device, config.model.n_embd)
-    return matmul_flops(precision, device)
+    return matmul_flops(precision_of(config), pick_device(config.train.device))
+
+
+def precision_of(config: RunConfig) -> Precision:
+    """The precision training will use."""
+    asked = config.train.precision
+    return pick_precision(pick_device(config.train.device), config.model.n_embd)[0] if asked == "auto" else asked
 
 
 def plan_of(prepared: Prepared) -> Plan:

@@ -62,21 +62,18 @@ def plan(
 
 
 def _plan_preset(config: RunConfig, *, json: bool) -> None:
-    from gptrilogy.cli.launch import measured_ceiling
+    from gptrilogy.cli.launch import measured_ceiling, precision_of
     from gptrilogy.cli.output import print_json
     from gptrilogy.cli.plan_text import print_plan
-    from gptrilogy.devices import bf16_unit, memory_bytes
+    from gptrilogy.devices import memory_bytes
     from gptrilogy.scaling.plan import make_plan
 
-    precision = config.train.precision
-    if precision == "auto":
-        precision = "bf16" if bf16_unit() else "fp32"
     made = make_plan(
         config.model,
         steps=config.train.max_steps,
         batch_size=config.train.batch_size,
         micro_batch_size=config.train.micro_batch_size or 1,
-        precision=precision,
+        precision=precision_of(config),
         flops_per_s=measured_ceiling(config),
         available_bytes=memory_bytes(),
     )
