@@ -13,9 +13,10 @@
 
 namespace {
 
-// e^x to about 2 units in the last place of fp32, without a branch, so that loops over it become vector code.
+// e^x of an x up to 88, to about 2 units in the last place of fp32; below -87 it stays at e^-87. NaN stays NaN. Loops
+// over it become vector code, and with one bound twice as fast as with two: of each bound GCC makes a case of its own.
 inline float exponential(float x) {
-    x = std::min(std::max(x, -87.0f), 88.0f);
+    x = x < -87.0f ? -87.0f : x;
     const float shifted = x * 1.44269504f + 12582912.0f;  // 1.5 * 2^23: the sum's low bits are the nearest integer
     const float n = shifted - 12582912.0f;
     const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
@@ -37,10 +38,10 @@ inline float exponential(float x) {
 
 constexpr float ROOT_2_OVER_PI = 0.7978845608f, CUBIC = 0.044715f;
 
-// tanh(u) = 1 - 2 / (e^2u + 1), the two forms of GELU's tanh share of it: (1 + tanh(u)) / 2 is the logistic of 2u.
+// GELU is x times this share of it: (1 + tanh(u)) / 2 = 1 / (1 + e^-2u), and what is left of 1 for -u.
 inline float gelu_share(float x) {
-    const float u = ROOT_2_OVER_PI * (x + CUBIC * x * x * x);
-    return 1 / (1 + exponential(-2 * u));
+    const float u = ROOT_2_OVER_PI * (1 + CUBIC * x * x) * std::fabs(x), e = exponential(-2 * u);
+    return (x < 0 ? e : 1.0f) / (1 + e);
 }
 
 template <typename T>
