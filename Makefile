@@ -9,7 +9,7 @@ BIN = .venv/bin
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
 
-demo: .venv/demo  ## train a GPT on 249 presidential messages, in about six minutes
+demo: .venv/demo  ## train a GPT on 237 presidential messages, in about five minutes
 	$(BIN)/gpt demo
 
 install: .venv/dev  ## everything that tests and benches need, into .venv
