@@ -1,0 +1,49 @@
+"""How a command ends where we, its reader or its disk fail: with the right code, and one line at most."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gpt_command import Gpt
+
+GPT = (sys.executable, "-m", "gptrilogy")
+
+
+@pytest.fixture
+def slip(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make_plan(*_: object, **__: object) -> None:
+        raise RuntimeError("a slip of ours")
+
+    monkeypatch.setattr("gptrilogy.scaling.plan.make_plan", make_plan)
+
+
+@pytest.mark.usefixtures("slip")
+def test_a_bug_of_ours_is_one_line_that_asks_for_a_report(gpt: Gpt) -> None:
+    said = gpt("plan", "gpt2-small")
+    reported = "this is a bug in gptrilogy, please report it: RuntimeError: a slip of ours (--traceback shows more)"
+    assert (said.code, said.err) == (1, f"gpt: {reported}\n")
+
+
+@pytest.mark.usefixtures("slip")
+def test_a_bug_of_ours_is_shown_whole_on_request(gpt: Gpt) -> None:
+    said = gpt("plan", "gpt2-small", "--traceback")
+    assert said.code == 1
+    assert "in make_plan" in said.err
+
+
+def test_a_reader_that_has_left_is_told_nothing() -> None:
+    process = subprocess.Popen([*GPT, "papers", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    assert (process.stderr.read(), process.wait()) == ("", 1)
+    process.stderr.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_a_full_disk_behind_stderr_leaves_the_exit_code() -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run([*GPT, "plan", "gpt2-smal"], stdout=subprocess.PIPE, stderr=full, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")
