@@ -178,6 +178,15 @@ def test_a_file_cut_anywhere_is_refused(name: str, whole: Path, tmp_path: Path) 
     refused(folder, name)
 
 
+def test_a_file_of_another_size_is_refused_before_it_is_read(whole: Path, tmp_path: Path) -> None:
+    folder = copied(whole, tmp_path / "longer")
+    n_bytes = (folder / MODEL).stat().st_size
+    with (folder / MODEL).open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(CheckpointError, match=f"has {n_bytes + 4} bytes, the manifest says {n_bytes}"):
+        verify_checkpoint(folder)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_refused(name: str, whole: Path, tmp_path: Path) -> None:
     folder = copied(whole, tmp_path / "missing")
@@ -529,6 +538,9 @@ def test_a_header_as_long_as_allowed_is_read_and_no_longer_one(tmp_path: Path) -
         else:
             with pytest.raises(CheckpointError, match="its header has 2,097,160 bytes, at most 2,097,152 are read"):
                 read_tensors(path)
+    path.write_bytes(bytes(7) + b"\x01{}")
+    with pytest.raises(CheckpointError, match="its header has 72,057,594,037,927,936 bytes"):
+        read_tensors(path)
 
 
 def test_tensors_may_carry_words_about_themselves(tmp_path: Path) -> None:

@@ -182,6 +182,14 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) 
     assert names(tmp_path) == {".lock", "notes.tmp", "value"}
 
 
+def test_what_is_half_written_has_the_name_of_a_temporary(tmp_path: Path) -> None:
+    with replacing_folder(tmp_path / "folder") as temporary:
+        remove_temporaries(tmp_path)
+        assert names(tmp_path) == set()
+        temporary.mkdir()
+    assert names(tmp_path) == {"folder"}
+
+
 @given(value=json_values)
 def test_json_comes_back_as_it_went(value: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "value.json"

@@ -23,7 +23,7 @@ class Trial:
         self.costs: Mapping[str, float] = asked["costs"]
         self.spare_cpu_s: float = asked["spare_cpu_s"]
         self.watched: str | None = asked.get("watched")
-        self.failed, self.collected, self.now = "", False, ""
+        self.failed, self.collected, self.is_broken, self.now = "", False, False, ""
         self.measured: defaultdict[str, float] = defaultdict(float)
         self.entered: defaultdict[str, set[str]] = defaultdict(set)  # also by file: what shared fixtures enter
         self.apart: set[str] = set()  # tests that start processes, in which nothing is seen
@@ -39,8 +39,11 @@ class Trial:
         for item in items:
             _hasten(item)
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self.is_broken |= report.failed
+
     def pytest_collection_finish(self) -> None:
-        self.collected = True
+        self.collected = not self.is_broken
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:

@@ -94,7 +94,7 @@ def replacing(path: Path) -> Generator[Path]:
         raise
     finally:
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            temporary.unlink()
 
 
 @contextmanager

@@ -206,10 +206,11 @@ def test_what_is_one_text_and_what_a_mixture(mixed: MixedLoader) -> None:
     assert torch.equal(training_windows(data, n_ctx=10, seed=5).batch(7, 9), mixed.batch(7, 9))
 
 
-def test_what_was_seen_is_told_for_each_set(mixed: MixedLoader) -> None:
-    sets, _ = Interleaving([one.weight for one in (WEB, BOOKS, NOTES)], seed=5).places(0, 500)
+@pytest.mark.parametrize("n", [500, 501, 502, 503])
+def test_what_was_seen_is_told_for_each_set(mixed: MixedLoader, n: int) -> None:
+    sets, _ = Interleaving([one.weight for one in (WEB, BOOKS, NOTES)], seed=5).places(0, n)
     counts = np.bincount(sets).tolist()
-    seen = mixed.seen(500)
+    seen = mixed.seen(n)
     assert seen["tokens_by_set"] == {"web": counts[0] * 10, "books": counts[1] * 10, "notes": counts[2] * 10}
     sizes = [len(one.train) // 10 for one in (WEB, BOOKS, NOTES)]
     expected = [round(count / size, 4) for count, size in zip(counts, sizes, strict=True)]

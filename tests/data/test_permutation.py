@@ -41,6 +41,7 @@ def test_draws_and_permutations_are_the_same_for_ever() -> None:
     assert keys(3, seed=42).tolist() == [6332618229526065668, 17532488217563185893, 8238092213399105094]
     assert permutation(10, key=0) == [8, 5, 1, 3, 7, 0, 9, 4, 6, 2]
     assert permutation(1000, key=2**64 - 1)[:8] == [673, 50, 74, 375, 329, 847, 601, 565]
+    assert permutation(256, key=7)[:8] == [148, 150, 0, 141, 185, 89, 38, 213]  # a power of four: none is outside
     large = permute(np.arange(3, dtype=np.uint64), 2**40 + 1, keys(3))
     assert large.tolist() == [665936122108, 286811021667, 791951523023]
 

@@ -85,6 +85,10 @@ def test_logits_in_several_chunks_give_the_same_score(model: GPT, monkeypatch: p
     monkeypatch.setattr(scoring, "CHUNK_ELEMENTS", 3 * 257)
     in_threes = score_pairs(model, pairs)
     assert [score.nats for score in in_threes] == pytest.approx([score.nats for score in whole], abs=1e-4)
+    monkeypatch.setattr(scoring, "CHUNK_ELEMENTS", 256)
+    one_by_one = score_pairs(model, pairs)
+    assert [score.nats for score in one_by_one] == pytest.approx([score.nats for score in whole], abs=1e-4)
+    monkeypatch.setattr(scoring, "CHUNK_ELEMENTS", 3 * 257)
     likeliest = greedily(model, [3, 1, 4], 7)
     almost = [
         (likeliest[0] + 1) % 257,

@@ -1,9 +1,12 @@
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gptrilogy.errors import ConfigError, DataError, TokenizerError
-from gptrilogy.tokenizers import train_byte_bpe
+from gptrilogy.tokenizers import bpe_training, piece_counts, train_byte_bpe
+from gptrilogy.tokenizers.native_bpe import library
 from gptrilogy.tokenizers.reference import train_reference
 from gptrilogy.tokenizers.symbols import MAX_TOKEN_BYTES
 
@@ -40,6 +43,46 @@ def test_the_end_of_text_written_in_the_texts_is_not_learned_as_one_token():
 def test_one_endless_word_gives_no_endless_token():
     tokenizer = train_byte_bpe(["a" * 1_000_000], n_vocab=300)
     assert max(len(tokenizer.token_bytes(i)) for i in range(tokenizer.n_vocab)) == MAX_TOKEN_BYTES
+
+
+@pytest.fixture
+def by_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for texts of many megabytes, in groups of a hundred characters."""
+    if library() is None:
+        pytest.skip("there is no C++ compiler here")
+    monkeypatch.setattr(bpe_training, "SMALL_CHARS", 0)
+    monkeypatch.setattr(bpe_training, "GROUP_CHARS", 100)
+
+
+def told(texts: Sequence[str], n_vocab: int) -> list[str]:
+    said: list[str] = []
+    train_byte_bpe(texts, n_vocab, on_progress=said.append)
+    return said
+
+
+@pytest.mark.usefixtures("by_kernel")
+def test_many_groups_of_texts_give_the_merges_of_the_readable_twin(corpus: list[str]):
+    assert sum(map(len, corpus)) > 300
+    assert list(train_byte_bpe(corpus, n_vocab=257 + 150).merges) == train_reference(corpus, 150)
+
+
+@pytest.mark.usefixtures("by_kernel")
+def test_what_has_been_done_is_told(corpus: list[str], monkeypatch: pytest.MonkeyPatch):
+    assert told(corpus, 257 + 50)[-1] == "learned 50 of 50 merges"
+    monkeypatch.setattr(bpe_training, "GROUP_CHARS", 1_000_000)
+    assert list(dict.fromkeys(told(["low lower lot slow x" * 50_000] * 3, 259))) == [
+        *(f"counted {n} MB: 6 different pieces" for n in (1, 2, 3)),
+        "learned 2 of 2 merges",
+    ]
+
+
+@pytest.mark.usefixtures("by_kernel")
+def test_it_is_told_when_counts_become_estimates(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(piece_counts, "MAX_TABLE_BYTES", 100 * piece_counts.ENTRY_BYTES)
+    counting = told([" ".join(f"word{n}" for n in range(start, start + 80)) for start in (0, 80)], 257)[-1]
+    pieces, _, estimated = counting.removeprefix("counted 0 MB: ").partition(" different pieces")
+    assert int(pieces) < 100
+    assert estimated.startswith(", of which 1 in ")
 
 
 @pytest.mark.parametrize("n_vocab", [-1, 0, 256])

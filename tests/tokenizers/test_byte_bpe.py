@@ -1,5 +1,6 @@
 import json
 import string
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -94,6 +95,15 @@ def test_a_lone_surrogate_is_refused_in_any_text_of_a_batch(tokenizer: ByteLevel
         tokenizer.encode_batch(["the cat", "the \udc80"])
 
 
+def test_a_lone_surrogate_is_refused_with_its_place_in_the_whole_text(tokenizer: ByteLevelBPE):
+    with pytest.raises(TokenizerError, match=r"position 16 \(after "):
+        tokenizer.encode(f"cat{END_OF_TEXT}\udc80", allowed_special={END_OF_TEXT})
+
+
+def test_half_a_character_is_shown_as_one_that_cannot_be(tokenizer: ByteLevelBPE):
+    assert tokenizer.decode(ByteLevelBPE([]).encode("é")[:1]) == "\ufffd"
+
+
 @pytest.mark.parametrize("token_id", [-1, 400])
 def test_an_id_outside_the_vocabulary_is_refused(tokenizer: ByteLevelBPE, token_id: int):
     with pytest.raises(TokenizerError, match=rf"token id {token_id} is outside 0\.\.399"):
@@ -109,3 +119,9 @@ def test_its_definition_recreates_it(tokenizer: ByteLevelBPE):
     copy = ByteLevelBPE.from_definition(json.loads(json.dumps(tokenizer.definition())))
     assert copy.merges == tokenizer.merges
     assert copy.fingerprint == tokenizer.fingerprint
+
+
+@pytest.mark.parametrize("definition", [{"kind": "bytes", "merges": []}, {"kind": "byte_bpe"}])
+def test_a_definition_of_something_else_is_refused(definition: dict[str, Any]):
+    with pytest.raises(TokenizerError, match="a byte_bpe tokenizer has the fields 'kind' and 'merges', got "):
+        ByteLevelBPE.from_definition(definition)

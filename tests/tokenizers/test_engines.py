@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gptrilogy.tokenizers import ByteLevelBPE, byte_bpe
-from gptrilogy.tokenizers.engines import FastEngine, SteadyEngine
+from gptrilogy.tokenizers.engines import FastEngine, SteadyEngine, description, fast_engine
 from gptrilogy.tokenizers.symbols import Pair, to_symbols, vocabulary
 from odd_merges import merge_lists
 
@@ -119,6 +119,31 @@ def test_a_tokenizer_gives_the_same_ids_before_and_after_it_becomes_fast(tokeniz
         assert other.encode_batch(corpus) == before
         assert other.encode_batch([]) == []
         assert [ids.tolist() for ids in other.encode_arrays(corpus)] == before
+
+
+def test_a_long_text_makes_it_fast_once(tokenizer: ByteLevelBPE):
+    engine = fast_engine(vocabulary(tokenizer.merges), tokenizer.merges)
+    assert isinstance(engine, FastEngine)
+    other = ByteLevelBPE(tokenizer.merges)
+    other.encode("a" * (byte_bpe.FAST_FROM_CHARS - 1))
+    assert isinstance(vars(other)["_engine"], SteadyEngine)
+    other.encode("a" * byte_bpe.FAST_FROM_CHARS)
+    fast = vars(other)["_engine"]
+    assert isinstance(fast, FastEngine)
+    other.encode("a" * byte_bpe.FAST_FROM_CHARS)
+    assert vars(other)["_engine"] is fast
+
+
+def test_it_is_described_as_hugging_face_has_it():
+    assert description({"a": 0, "b": 1, "ab": 2}, [("a", "b")]) == {
+        "version": "1.0",
+        "added_tokens": [],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": True},
+        "post_processor": None,
+        "decoder": None,
+        "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]},
+    }
 
 
 def test_a_fast_tokenizer_goes_to_another_process(tokenizer: ByteLevelBPE, corpus: list[str]):

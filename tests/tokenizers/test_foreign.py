@@ -250,6 +250,7 @@ class TestRanks:
             (b"YWI= " + b"9" * 10**6, "line 257 must be a token"),
             (b"Y?I= 256\n", "line 257 is not base64"),
             (b"YWI 256\n", "line 257 is not base64"),
+            (b"YW?I= 256\n", "line 257 is not base64"),
             ("YWÍ= 256\n".encode(), "line 257 is not base64"),
             (b" 256\n", "line 257 has a token of 0 bytes; 1 to 1024 are read"),
             (base64.b64encode(b"a" * 10**6) + b" 256\n", "line 257 has a token of 1,000,000 bytes"),
@@ -279,7 +280,7 @@ class TestRanks:
     @pytest.mark.parametrize("token", [".get", "(self", ");\n", "\n\n}", " 3.1", "'LL", "</s", "don't"])
     def test_tokens_of_other_split_patterns_are_refused(self, token: str):
         with pytest.raises(TokenizerError, match="made for another one and would give other ids here"):
-            check_pieces([to_symbols(token.encode())])
+            check_pieces([to_symbols(b"half a character \xe2"), to_symbols(token.encode())])
 
     def test_the_longest_tokens_are_taken_apart_in_no_time(self, tmp_path: Path):
         runs = [b"a" * 2**i for i in range(1, 11)]

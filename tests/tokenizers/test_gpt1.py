@@ -120,11 +120,13 @@ def test_a_full_cache_changes_no_id(small: GPT1BPE, corpus: list[str], monkeypat
     monkeypatch.setattr(module, "CACHED_WORDS", 3)
     fresh = GPT1BPE(small.characters, small.merges)
     assert [fresh.encode(text) for text in corpus] == expected
+    assert len(vars(fresh)["_known"]) <= 3
 
 
 @given(texts=st.lists(TEXTS, max_size=3))
 def test_a_batch_is_its_texts_one_by_one(small: GPT1BPE, texts: list[str]):
     assert small.encode_batch(texts) == [small.encode(text) for text in texts]
+    assert [ids.tolist() for ids in small.encode_arrays(texts)] == small.encode_batch(texts)
 
 
 def test_ids_are_unknown_characters_ends_merges_line_break_special():

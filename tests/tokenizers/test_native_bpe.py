@@ -2,7 +2,7 @@
 
 import weakref
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ctypes import CDLL
 from itertools import chain
 from pathlib import Path
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptrilogy.tokenizers.bpe_training import learn_exactly
-from gptrilogy.tokenizers.native_bpe import STEP_MERGES, count_pieces, counted, learn_merges, library
+from gptrilogy.tokenizers.native_bpe import MAX_THREADS, STEP_MERGES, count_pieces, counted, learn_merges, library
 from gptrilogy.tokenizers.piece_counts import Counted
 from gptrilogy.tokenizers.reference import learn_merges as learn_reference
 from gptrilogy.tokenizers.reference import split
@@ -79,6 +79,18 @@ def test_groups_counted_side_by_side_come_in_their_order(native: CDLL):
     assert [found.pieces for _, found in counted(native, groups)] == [
         count_pieces(native, group)[1].pieces for group in groups
     ]
+
+
+def test_few_groups_are_in_memory_at_a_time(native: CDLL):
+    taken: list[int] = []
+
+    def groups() -> Iterator[list[str]]:
+        for number in range(100):
+            taken.append(number)
+            yield ["the cat"]
+
+    assert next(counted(native, groups()))[0] == 7
+    assert len(taken) <= MAX_THREADS + 1
 
 
 def test_what_the_kernel_reads_stays_while_it_reads(native: CDLL, monkeypatch: pytest.MonkeyPatch):

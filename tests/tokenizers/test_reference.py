@@ -15,12 +15,19 @@ def test_the_toy_of_the_bpe_paper_is_learned_in_ten_merges():
 
 def test_ties_may_go_to_the_oldest_symbols_instead():
     assert [" ".join(pair) for pair in learn_merges(TOY_WORDS, 3, oldest_first=True)] == ["e s", "t </w>", "es t</w>"]
+    shown_first = {("a", "c"): 2, ("a", "b"): 2}
+    assert learn_merges(shown_first, 1) == [("a", "c")]
+    assert learn_merges(shown_first, 1, oldest_first=True) == [("a", "b")]
 
 
 def test_learning_stops_where_no_pair_comes_twice():
     assert learn_merges({("a", "b", "c"): 1}, 10) == []
     assert learn_merges({}, 10) == []
     assert train_reference(["ab ab"], 10) == [("a", "b")]
+
+
+def test_of_a_text_the_oldest_symbols_are_merged_first():
+    assert train_reference(["xc", "xc", "xb", "xb"], 1) == [("x", "b")]
 
 
 def test_new_words_are_spelled_with_what_was_learned():

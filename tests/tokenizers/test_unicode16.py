@@ -26,3 +26,9 @@ def test_characters_have_the_kind_that_the_engine_gives_them(engine: SteadyEngin
     found = [next((kind for kind in joined if joined[kind][i]), SPACE) for i in range(len(codes))]
     assert len(codes) > 5000
     assert found == table[codes].tolist()
+
+
+def test_the_table_has_every_character_and_stays_as_it_is():
+    assert kinds().shape == (0x10FFFF + 1,)
+    with pytest.raises(ValueError, match="read-only"):
+        kinds()[0] = LETTER

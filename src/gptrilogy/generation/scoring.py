@@ -132,7 +132,7 @@ def rolling_windows(ids: Ids, first: int, n_ctx: int, stride: int | None = None)
     step = stride or n_ctx
     for start in range(n_ctx, len(ids), step):
         end = min(start + step, len(ids))
-        yield ids[max(0, end - n_ctx - 1) : start], ids[start:end]
+        yield ids[end - n_ctx - 1 : start], ids[start:end]
 
 
 def first_id(tokenizer: Tokenizer) -> int:

@@ -126,7 +126,7 @@ class GPT1BPE:
 
     def decode(self, ids: Iterable[int]) -> str:
         text = b"".join(map(self.token_bytes, ids))
-        return text.removesuffix(b" ").decode("utf-8", errors="replace")
+        return text.removesuffix(b" ").decode()
 
     def token_bytes(self, token_id: int) -> bytes:
         return bytes_of(token_id, self._tokens)
