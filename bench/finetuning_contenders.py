@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import nn
@@ -19,12 +19,14 @@ from bench.finetuning_cases import (
     OURS_FP32,
     OURS_LM,
     OURS_UNBUCKETED,
+    PRECISION,
     TRAINER,
     TRAINER_8,
     TRAINER_BATCH,
     TRAINER_BF16,
     TuneCase,
 )
+from gptrilogy.devices import Precision
 from gptrilogy.finetuning.batches import Item, chosen, in_groups
 from gptrilogy.finetuning.config import FinetuneConfig, TaskConfig, TuneConfig
 from gptrilogy.finetuning.finetune import FinetuneData, FineTuning
@@ -93,7 +95,7 @@ class Start:
         return [self.items[place] for place in chosen(len(self.items), first_sample, size, seed=SEED)]
 
 
-def tune_config(case: TuneCase, precision: Literal["fp32", "bf16"] = "fp32", lm_weight: float = 0.0) -> TuneConfig:
+def tune_config(case: TuneCase, precision: Precision = "fp32", lm_weight: float = 0.0) -> TuneConfig:
     return TuneConfig(
         batch_size=case.batch_size,
         dropout=case.dropout,
@@ -114,9 +116,7 @@ def real_tokens(items: Sequence[Item]) -> int:
     return sum(len(sequence) for item in items for sequence in item.sequences)
 
 
-def _ours(
-    case: TuneCase, *, precision: Literal["fp32", "bf16"], lm_weight: float = 0.0, bucket: bool = True
-) -> Contender:
+def _ours(case: TuneCase, *, precision: Precision, lm_weight: float = 0.0, bucket: bool = True) -> Contender:
     train = tune_config(case, precision, lm_weight).replace(bucket=bucket)
     start = Start.of(case, train)
     model, no_stop = start.model(), StopRequest()
@@ -150,8 +150,8 @@ def _trainer(case: TuneCase, *, batch_size: int | None = None, bf16: bool = Fals
 
 
 BUILDERS: dict[str, Callable[[TuneCase], Contender]] = {
-    OURS: partial(_ours, precision="bf16"),
-    OURS_LM: partial(_ours, precision="bf16", lm_weight=0.5),
+    OURS: partial(_ours, precision=PRECISION),
+    OURS_LM: partial(_ours, precision=PRECISION, lm_weight=0.5),
     OURS_FP32: partial(_ours, precision="fp32"),
     OURS_UNBUCKETED: partial(_ours, precision="fp32", bucket=False),
     TRAINER: _trainer,

@@ -89,7 +89,7 @@ class Found:
         """Ours against each way of the Trainer, in speed, in loss and in memory."""
         yield self._speed(OURS, TRAINER, FASTER_AT_LEAST)
         for ours, peer in ((OURS, TRAINER_BF16), (OURS, TRAINER_8), (OURS_LM, TRAINER), (OURS_FP32, TRAINER)):
-            if {ours, peer} <= self.results.keys():
+            if {ours, peer} <= self.results.keys() and (ours, peer) != (OURS, TRAINER):
                 yield self._speed(ours, peer)
         if OURS_FP32 in self.results:
             yield self._loss(OURS_FP32, TRAINER)
