@@ -1,4 +1,4 @@
-"""Weights in the layouts that `native/products.h` reads: bf16 or int8, in tiles of 16 outputs by 64 bytes of inputs."""
+"""Weights in the layouts that `native/tiles.h` describes: bf16 or int8, tiles of 16 outputs by 64 bytes of inputs."""
 
 import torch
 from torch import Tensor

@@ -13,7 +13,7 @@
 
 #include <omp.h>
 
-#include "tile_config.h"
+#include "amx.h"
 
 #if defined(__AVX512BF16__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
 #define BF16_PRODUCTS 1
@@ -24,7 +24,7 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 #endif
-#if defined(BF16_PRODUCTS) && defined(__AMX_BF16__) && defined(__linux__) && !defined(NO_AMX)
+#if defined(BF16_PRODUCTS) && defined(HAS_AMX) && !defined(NO_AMX)
 #define AMX 1
 #endif
 

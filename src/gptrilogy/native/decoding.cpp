@@ -7,67 +7,18 @@
 #include <atomic>
 #include <cmath>
 #include <cstddef>
-
 #include <type_traits>
 
 #include <omp.h>
 
 #include "choosing.h"
-#include "products.h"
+#include "decoding_call.h"
 #include "tiled_attention.h"
 
 namespace {
 
-constexpr int AHEAD = 32;  // keys and values that are asked for before they are used
 constexpr bool OWN_ROWS = true;
 constexpr float EPSILON = 1e-5f;  // of layer norms
-
-enum Format : int32_t { FP32, BF16, INT8 };
-
-struct Norm {
-    const float *weight, *bias;
-};
-
-struct Layer {
-    Norm ln_1, ln_2;
-    Linear c_attn, attn_proj, c_fc, mlp_proj;
-    int32_t group;  // layers of one group keep their positions in the same slots
-    int32_t dense;  // whether each token sees all before it, whose slots are their positions
-};
-
-struct Model {
-    int32_t format, n_embd, n_head, n_layer, n_vocab, pre_norm, final_norm, unused;
-    const void *wte, *wpe;  // fp32, or bf16 in the other formats
-    Linear head;
-    Norm ln_f;
-    const Layer* layers;
-};
-
-struct Run {
-    int32_t start, count, step;
-};
-
-struct Write {
-    int32_t head, step, slot;  // for heads head, head + step, ...; slot -1: nothing
-};
-
-// Where one row of one group keeps its newest position, and what that sees: at most two runs of slots.
-struct Place {
-    int32_t n_slots;
-    Write writes[2];
-    Run runs[2];
-};
-
-struct Step {
-    int32_t rows, tokens, threads;   // rows: `tokens` adjacent ones of each text
-    int32_t reads;                   // whether a text is read: its queries are taken together where they see alike
-    const int32_t *ids, *positions;  // (rows)
-    const Place* places;             // (groups, rows)
-    void* const* caches;             // (texts, layers, 2): each (H, slots, D), keys and values
-    float* logits;                   // of what follows each text, (texts, n_vocab); or null
-    char* scratch;                   // `decoding_scratch_bytes`, aligned to 64 and zeros at first
-    int64_t most_keys;               // that any row sees in any layer
-};
 
 constexpr int WORKS = 5;  // of a layer that threads share: its products and its heads
 constexpr int ROUND = 64;
@@ -129,7 +80,8 @@ class Worker {
 
     Worker(const Model& model, const Step& step, const Scratch<W>& scratch, int thread, int threads)
         : model(model), step(step), scratch(scratch), thread(thread), threads(threads), M(step.rows), T(step.tokens),
-          texts(M / T), C(model.n_embd), H(model.n_head), D(model.n_embd / model.n_head) {}
+          texts(M / T), C(model.n_embd), H(model.n_head), D(model.n_embd / model.n_head),
+          attention(D, scratch.scores + (size_t)thread * scratch.keys) {}
 
     void run() {
         Tiles tiles;
@@ -168,6 +120,7 @@ class Worker {
     const Step& step;
     const Scratch<W>& scratch;
     const int thread, threads, M, T, texts, C, H, D;
+    CacheAttention<Cached> attention;
     int work = 0;
 
     static void barrier() {
@@ -284,10 +237,10 @@ class Worker {
             const float* q = query(first + t, head);
             for (const Write& write : places[t].writes)
                 if (write.slot >= 0 && head >= write.head && (head - write.head) % write.step == 0) {
-                    copy(q + C, keys + (size_t)write.slot * D);
-                    copy(q + 2 * C, values + (size_t)write.slot * D);
+                    attention.keep_in(keys + (size_t)write.slot * D, q + C);
+                    attention.keep_in(values + (size_t)write.slot * D, q + 2 * C);
                 }
-            if (!together) see(q, keys, values, places[t], a(first + t) + (size_t)head * D);
+            if (!together) attention.see(q, keys, values, places[t], a(first + t) + (size_t)head * D);
         }
         if (together) see_together(first, head, keys, values);
     }
@@ -306,86 +259,6 @@ class Worker {
 
     void see_together(int, int, const float*, const float*) {}  // in fp32 they do not
 
-    void copy(const float* from, Cached* to) {
-        for (int d = 0; d < D; d += LANES) {
-            int count = D - d < LANES ? D - d : LANES;
-            keep(to + d, numbers(from + d, count), count);
-        }
-    }
-
-    // softmax(q k^T / sqrt(D)) v over the runs of a place.
-    void see(const float* q, const Cached* keys, const Cached* values, const Place& place, float* y) {
-        float* scores = scratch.scores + (size_t)thread * scratch.keys;
-        int S = 0;
-        for (const Run& run : place.runs)
-            for (int i = 0; i < run.count; i += LANES) {
-                int count = run.count - i < LANES ? run.count - i : LANES;
-                keep(scores + S, dots(q, keys, run, i, count), count);
-                S += count;
-            }
-        Floats best = all(-INFINITY), sum{};
-        for (int s = 0; s < S; s += LANES)
-            if (S - s >= LANES) best = larger(best, numbers(scores + s));
-            else for (int i = s; i < S; i++) best = larger(best, all(scores[i]));
-        float scale = 1.0f / std::sqrt((float)D), most = largest(best);
-        for (int s = 0; s < S; s += LANES) {
-            int count = S - s < LANES ? S - s : LANES;
-            keep(scores + s, exponential((numbers(scores + s, count) - most) * scale), count);
-            sum += numbers(scores + s, count);
-        }
-        float inverse = 1.0f / total(sum);
-        int d = 0;
-        for (; d + 4 * LANES <= D; d += 4 * LANES) mix<4>(scores, values + d, place, inverse, y + d, LANES);
-        for (; d < D; d += LANES) mix<1>(scores, values + d, place, inverse, y + d, D - d < LANES ? D - d : LANES);
-    }
-
-    // The query times up to sixteen keys of a run, from its i-th on.
-    Floats dots(const float* q, const Cached* keys, const Run& run, int i, int count) {
-        const Cached* from[LANES];
-        for (int j = 0; j < LANES; j++)
-            from[j] = keys + ((size_t)run.start + (size_t)(i + (j < count ? j : 0)) * run.step) * D;
-        fetch(keys + ((size_t)run.start + (size_t)(i + AHEAD) * run.step) * D, run.step, count);
-        Floats sums[LANES] = {};
-        int d = 0;
-        for (; d + LANES <= D; d += LANES) {
-            Floats part = numbers(q + d);
-            for (int j = 0; j < LANES; j++) sums[j] += part * numbers(from[j] + d);
-        }
-        if (d < D)
-            for (int j = 0; j < LANES; j++) sums[j] += numbers(q + d, D - d) * numbers(from[j] + d, D - d);
-        return totals(sums);
-    }
-
-    // So many slots, every step-th, on their way from memory; those past the last one do no harm.
-    void fetch(const Cached* from, int step, int count) {
-        for (int i = 0; i < count; i++)
-            for (size_t at = 0; at < D * sizeof(Cached); at += LINE_BYTES)
-                __builtin_prefetch((const char*)(from + (size_t)i * step * D) + at);
-    }
-
-    // The values of all runs, weighted: WIDE vectors of them, of which the last holds `count` numbers.
-    template <int WIDE>
-    void mix(const float* weights, const Cached* values, const Place& place, float inverse, float* y, int count) {
-        Floats even[WIDE] = {}, odd[WIDE] = {};
-        auto add = [&](Floats* sums, float weight, const Cached* from) {
-            for (int i = 0; i < WIDE; i++)
-                sums[i] += weight * (count < LANES ? numbers(from, count) : numbers(from + i * LANES));
-        };
-        for (const Run& run : place.runs) {
-            const Cached* from = values + (size_t)run.start * D;
-            size_t step = (size_t)run.step * D;
-            int i = 0;
-            for (; i + 2 <= run.count; i += 2) {
-                fetch(from + (i + AHEAD) * step, run.step, 2);
-                add(even, weights[i], from + i * step);
-                add(odd, weights[i + 1], from + (i + 1) * step);
-            }
-            if (i < run.count) add(even, weights[i], from + i * step);
-            weights += run.count;
-        }
-        for (int i = 0; i < WIDE; i++)
-            keep(y + i * LANES, (even[i] + odd[i]) * inverse, count);
-    }
 };
 
 template <class W>

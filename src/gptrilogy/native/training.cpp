@@ -6,11 +6,6 @@
 #include "bf16_products.h"
 #include "causal_attention.h"
 
-#ifdef AMX
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
-
 namespace {
 
 // e^x of an x up to 88, to about 2 units in the last place of fp32; below -87 it stays at e^-87. NaN stays NaN. Loops
@@ -132,8 +127,7 @@ extern "C" {
 // Which products there are: 2 by AMX, 1 by AVX-512, 0 none. Asks the system for the tiles, which a process must.
 int matrix_unit() {
 #if defined(AMX)
-    constexpr int ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18;
-    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0 ? 2 : 0;
+    return amx_allowed() ? 2 : 0;
 #elif defined(BF16_PRODUCTS)
     return 1;
 #else

@@ -25,6 +25,7 @@ typedef uint16_t Halves __attribute__((vector_size(32)));  // sixteen bf16
 typedef int8_t Bytes __attribute__((vector_size(16)));
 
 constexpr int LANES = 16;
+constexpr int LINE_BYTES = 64;  // of memory, and of a tile
 
 template <class Vector>
 inline Vector load(const void* from) {
