@@ -14,7 +14,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from bench.finetuning_cases import ABSENT, ALL, SAME_IN_FP32, TRAINER_8, TuneCase, snli
+from bench.finetuning_cases import CONTENDERS, SAME_IN_FP32, TRAINER_8, TuneCase, snli
 from bench.finetuning_report import CHECK_STEPS, LOSS_TOLERANCE, Found, Result
 from bench.measure import BF16_TOLERANCE, ROOT, Say, Worker
 from bench.record import Log, available_bytes, facts, write_record
@@ -66,14 +66,12 @@ class TuneWorker(Worker):
         self._process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
 
 
-def measure(case: TuneCase, steps: int, repeats: int, say: Say, contenders: Sequence[str] = ALL) -> Found:
+def measure(case: TuneCase, steps: int, repeats: int, say: Say, contenders: Sequence[str] = CONTENDERS) -> Found:
     """Losses without dropout, of each contender by itself; then samples of all in turn, after one each of warm-up.
 
     Raises: RuntimeError where a process ends early or the contenders do not do the same work.
     """
-    absent = [f"{name}: {ABSENT[name]}" for name in contenders if name in ABSENT]
-    contenders, no_room = fitting(case, [name for name in contenders if name not in ABSENT], available_bytes())
-    left_out = absent + no_room
+    contenders, left_out = fitting(case, contenders, available_bytes())
     found = Found(case, steps, repeats, left_out=left_out)
     for reason in left_out:
         say(f"left out: {reason}")
