@@ -118,8 +118,8 @@ def test_one_set_is_no_mixture(tmp_path: Path) -> None:
 
 def test_a_linked_mixture_outlives_its_source(mixture: Path, tmp_path: Path) -> None:
     index = read_index(mixture)
-    assert link_shards(mixture, tmp_path / "run/data") == 0
-    assert link_shards(mixture, mixture) == 0
+    link_shards(mixture, tmp_path / "run/data")
+    link_shards(mixture, mixture)
     shutil.rmtree(mixture)
     data = open_shards(tmp_path / "run/data", fingerprint=None)
     assert data.index == index

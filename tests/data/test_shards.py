@@ -410,16 +410,16 @@ def test_shards_of_another_tokenizer_are_refused(tmp_path: Path) -> None:
 def test_linked_shards_take_no_room_and_outlive_their_source(tmp_path: Path, whole: dict[str, bytes]) -> None:
     source, destination = tmp_path / "source", tmp_path / "run" / "data"
     packed(source)
-    assert link_shards(source, destination) == 0
+    link_shards(source, destination)
     assert (source / "train/shard-00000.bin").samefile(destination / "train/shard-00000.bin")
     packed(source, seed=1)  # what is packed anew does not reach through the link
     shutil.rmtree(source)
     assert contents(destination) == whole
-    assert link_shards(destination, destination) == 0
+    link_shards(destination, destination)
     open_shards(destination, fingerprint=TOKENIZER.fingerprint)
 
 
-def test_where_a_disk_cannot_link_shards_are_copied_and_counted(
+def test_where_a_disk_cannot_link_shards_are_copied(
     tmp_path: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*arguments: object) -> None:
@@ -427,9 +427,8 @@ def test_where_a_disk_cannot_link_shards_are_copied_and_counted(
 
     packed(tmp_path / "source")
     monkeypatch.setattr(os, "link", refuse)
-    copied_bytes = link_shards(tmp_path / "source", tmp_path / "destination")
+    link_shards(tmp_path / "source", tmp_path / "destination")
     assert contents(tmp_path / "destination") == whole
-    assert copied_bytes == sum(len(content) for name, content in whole.items() if name != INDEX)
     link_shards(tmp_path / "source", tmp_path / "destination")  # over what is there
     assert contents(tmp_path / "destination") == whole
 

@@ -77,16 +77,13 @@ class Loader:
 
         Shapes: (B,) -> (B, n_ctx + 1), int64.
         """
-        return np.stack([self.tokens.window(start, self.n_ctx + 1) for start in self._starts(samples).tolist()])
+        return np.stack([self.tokens.window(start, self.n_ctx + 1) for start in self.starts(samples).tolist()])
 
-    def starts(self, first_sample: int, batch_size: int) -> U64:
-        """Where in the ring each sample's window begins.
+    def starts(self, samples: U64) -> U64:
+        """Where in the ring the windows of samples begin.
 
-        Shapes: -> (B,), uint64.
+        Shapes: (B,) -> (B,), uint64.
         """
-        return self._starts(_numbers(first_sample, batch_size))
-
-    def _starts(self, samples: U64) -> U64:
         epoch, index = np.divmod(samples, np.uint64(self.epoch_samples))
         offset = draw(self.seed, OFFSET, epoch) % np.uint64(len(self.tokens))
         place = permute(index, self.epoch_samples, draw(self.seed, ORDER, epoch))
