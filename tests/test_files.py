@@ -16,6 +16,7 @@ from gptrilogy import files
 from gptrilogy.files import (
     MAX_JSON_BYTES,
     MAX_JSON_VALUES,
+    make_folder,
     read_json,
     read_object,
     read_sealed,
@@ -167,7 +168,7 @@ def test_bytes_reach_the_disk_before_the_name_does(
     monkeypatch.setattr(files, "flush", noted)
     write_into(replace(target))
     *parts, parent = flushed
-    assert len(parts) == (1 if replace is replacing else 2)
+    assert len(parts) == (1 if replace is replacing else 3)
     assert not any(named for _, named in parts)
     assert parent == (tmp_path.name, True)
 
@@ -180,6 +181,42 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) 
     remove_temporaries(tmp_path)
     remove_temporaries(tmp_path / "absent")
     assert names(tmp_path) == {".lock", "notes.tmp", "value"}
+
+
+def test_what_a_killed_process_left_and_nobody_may_delete_is_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / ".value.123.tmp").write_bytes(b"half")
+    (tmp_path / ".folder.123.old.tmp" / "deep").mkdir(parents=True)
+    monkeypatch.setattr(os, "rmdir", denied)
+    monkeypatch.setattr(os, "unlink", denied)
+    monkeypatch.setattr(Path, "unlink", denied)
+    remove_temporaries(tmp_path)
+    assert names(tmp_path) == {".value.123.tmp", ".folder.123.old.tmp"}
+
+
+def test_each_folder_that_is_made_is_known_to_the_one_above_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[Path] = []
+
+    def noted(path: Path) -> None:
+        flushed.append(path)
+        raise PermissionError  # as where a folder may be written and not read
+
+    monkeypatch.setattr(files, "flush", noted)
+    for _ in range(2):  # the second time it is there
+        make_folder(tmp_path / "a" / "b" / "c")
+    assert flushed == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
+    assert (tmp_path / "a" / "b" / "c").is_dir()
+
+
+def test_a_folder_within_a_file_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path, error in (("file", FileExistsError), ("file/a", NotADirectoryError), ("file/a/b", NotADirectoryError)):
+        with pytest.raises(error):
+            make_folder(tmp_path / path)
 
 
 def test_what_is_half_written_has_the_name_of_a_temporary(tmp_path: Path) -> None:

@@ -76,6 +76,20 @@ def write_atomic(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, so that a power cut does not take their names back.
+
+    Raises: OSError.
+    """
+    if folder.is_dir():
+        return
+    if not folder.parent.exists():
+        make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    with suppress(PermissionError):  # of a place in which one may write and not read
+        flush(folder.parent)
+
+
 @contextmanager
 def replacing(path: Path) -> Generator[Path]:
     """A temporary file beside `path` that takes its name when the block succeeds and vanishes when it fails.
@@ -106,7 +120,7 @@ def replacing_folder(folder: Path) -> Generator[Path]:
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        temporary.mkdir(parents=True)
+        make_folder(temporary)
         yield temporary
         for path in [*temporary.rglob("*"), temporary]:
             flush(path)
@@ -141,12 +155,16 @@ def _out_of_the_way(folder: Path) -> Generator[None]:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Delete what a killed process left half-written in a folder, into which nobody else may be writing now."""
+    """Delete what a killed process left half-written in a folder, into which nobody else may be writing now.
+
+    What cannot be deleted stays: no name is in its way.
+    """
     for path in folder.glob(".*.tmp"):
         if path.is_dir():
-            shutil.rmtree(path)
+            shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink()
+            with suppress(OSError):
+                path.unlink()
 
 
 def flush(path: Path) -> None:

@@ -36,7 +36,7 @@ from gptrilogy.data.pieces import batches
 from gptrilogy.data.split import Chunk, Split
 from gptrilogy.data.tokens import Tokens
 from gptrilogy.errors import DataError, GPTrilogyError
-from gptrilogy.files import flush, replacing
+from gptrilogy.files import flush, make_folder, replacing
 from gptrilogy.tokenizers.base import Tokenizer
 
 BATCH_CHARS = 1 << 22  # given to the tokenizer at once: enough for every core, few enough to hold
@@ -120,8 +120,8 @@ def open_shards(folder: Path, *, fingerprint: str | None) -> PackedData:
     return PackedData(index, train, valid, sets)
 
 
-def link_shards(source: Path, destination: Path, *, sets: Sequence[WeightedSet] | None = None) -> int:
-    """Give a packed folder a second name, file by file; return the bytes copied because the disk could not link.
+def link_shards(source: Path, destination: Path, *, sets: Sequence[WeightedSet] | None = None) -> None:
+    """Give a packed folder a second name, file by file; where the disk cannot link, bytes are copied.
 
     Of a mixture, only the `sets` given, with their weights; one alone is no mixture any more.
 
@@ -129,24 +129,26 @@ def link_shards(source: Path, destination: Path, *, sets: Sequence[WeightedSet] 
     """
     sets = read_sets(source) if sets is None else sets
     if len(sets) == 1:
-        return link_shards(source / SETS / sets[0].name, destination)
+        link_shards(source / SETS / sets[0].name, destination)
+        return
     if sets:
-        copied_bytes = sum(link_shards(source / SETS / one.name, destination / SETS / one.name) for one in sets)
+        for one in sets:
+            link_shards(source / SETS / one.name, destination / SETS / one.name)
         with writing(destination):
             write_sets(destination, sets)
-        return copied_bytes
+        return
     index = read_index(source)
     verify(source, index, hashes=False)
     if destination.exists() and destination.samefile(source):
-        return 0
+        return
     with writing(destination):
         (destination / INDEX).unlink(missing_ok=True)
         _make_parts(destination)
-        copied_bytes = sum(_link(source / shard.file, destination / shard.file) for shard in index.shards)
+        for shard in index.shards:
+            _link(source / shard.file, destination / shard.file)
         for part in PARTS:
             flush(destination / part)
         write_index(destination, index)
-    return copied_bytes
 
 
 def _plan(tokenizer: Tokenizer, split: Split, shard_tokens: int) -> Index:
@@ -192,7 +194,7 @@ def _found(folder: Path, plan: Index) -> Packing | None:
 
 def _make_parts(folder: Path) -> None:
     for part in PARTS:
-        (folder / part).mkdir(parents=True, exist_ok=True)
+        make_folder(folder / part)
     flush(folder)
 
 
@@ -213,12 +215,11 @@ def _open_part(folder: Path, index: Index, part: Part) -> Tokens:
     return Tokens(shards, eot_id=index.tokenizer.eot_id, documents=part.documents, text_bytes=part.text_bytes)
 
 
-def _link(source: Path, destination: Path) -> int:
-    """A second name for a file, or failing that a copy; the bytes copied."""
+def _link(source: Path, destination: Path) -> None:
+    """A second name for a file, or failing that a copy."""
     destination.unlink(missing_ok=True)
     with suppress(OSError):  # another disk, or one that knows no links
         os.link(source, destination)
-        return 0
+        return
     with replacing(destination) as temporary:
         shutil.copyfile(source, temporary)
-    return source.stat().st_size

@@ -14,7 +14,7 @@ from gptrilogy.data.index import INDEX
 from gptrilogy.data.shards import link_shards, open_shards, pack
 from gptrilogy.devices import pick_device, pick_precision
 from gptrilogy.errors import ConfigError, DataError, RunError
-from gptrilogy.files import sha256_file, write_atomic
+from gptrilogy.files import make_folder, sha256_file, write_atomic
 from gptrilogy.finetuning.batches import Item, chosen
 from gptrilogy.finetuning.config import EPOCHS, FinetuneConfig, TaskConfig
 from gptrilogy.finetuning.finetune import FinetuneData, forgetting
@@ -162,7 +162,7 @@ def prepare(
     for line in notes:
         note(line)
     save_tokenizer(base.tokenizer, run.tokenizer_folder)
-    run.data_folder.mkdir(exist_ok=True)
+    make_folder(run.data_folder)
     _write_examples(run.data_folder / TRAIN, train)
     _write_examples(run.data_folder / VALID, valid)
     if pretraining:

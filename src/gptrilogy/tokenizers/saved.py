@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gptrilogy.errors import TokenizerError
-from gptrilogy.files import write_json
+from gptrilogy.files import make_folder, write_json
 from gptrilogy.tokenizers.base import Tokenizer
 from gptrilogy.tokenizers.byte_bpe import ByteLevelBPE
 from gptrilogy.tokenizers.bytes import BytesTokenizer
@@ -27,7 +27,7 @@ KINDS: dict[str, Callable[[Mapping[str, Any]], Tokenizer]] = {
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> Path:
     """Write `folder/tokenizer.json`, whole or not at all, and return its path."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     path = folder / FILE_NAME
     header = {"format": FORMAT, "version": VERSION}
     write_json(path, {**header, **tokenizer.definition(), "sha256": tokenizer.fingerprint})

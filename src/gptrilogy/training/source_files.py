@@ -10,7 +10,7 @@ from gptrilogy.corpus.documents import CORPUS
 from gptrilogy.corpus.sources import text_files
 from gptrilogy.data.built_corpus import is_built_corpus
 from gptrilogy.errors import DataError, RunError
-from gptrilogy.files import MAX_JSON_BYTES, read_sealed, sha256_file, sha256_json, write_sealed
+from gptrilogy.files import MAX_JSON_BYTES, make_folder, read_sealed, sha256_file, sha256_json, write_sealed
 
 FACTS = "sources.json"
 MAX_FACTS_BYTES = MAX_JSON_BYTES // 2  # before it is indented; of more files, some 40,000, one note is made
@@ -27,7 +27,7 @@ def note_sources(data_folder: Path, sources: Sequence[str]) -> None:
         facts = {"working_folder": str(Path.cwd()), "sources": [*sources], "files": files}
         if len(json.dumps(facts)) > MAX_FACTS_BYTES:
             facts |= {"files": {}, "together": _together({str(Path.cwd() / name): it for name, it in files.items()})}
-        data_folder.mkdir(parents=True, exist_ok=True)
+        make_folder(data_folder)
         write_sealed(data_folder / FACTS, facts)
     except OSError as error:
         raise RunError(f"cannot note the sources in {data_folder}: {error.strerror}: {error.filename}") from None
