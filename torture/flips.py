@@ -70,13 +70,19 @@ def _outcome(part: Part, path: Path, whole: bytes, what: str) -> tuple[str, str]
     try:
         part.check(part.folder)
     except GPTrilogyError as error:
-        named = path.name in str(error) or str(path.parent) in str(error)
+        named = _is_named(path, str(error))
         last_good = "" if part.name != "checkpoint" else _falls_back(part.folder)
         return ("" if named else f"another file is named: {error}") or last_good, f"{what} refused"
     with suppress(OSError):
         if _same_value(path.read_bytes(), whole):
             return "", f"{what} that change no value"
     return "it passed", what
+
+
+def _is_named(path: Path, message: str) -> bool:
+    """Whether a message names a file; or, as it may be missing, its folder and no other file there."""
+    others = (other.name for other in path.parent.iterdir() if other.is_file() and other != path)
+    return path.name in message or (str(path.parent) in message and not any(other in message for other in others))
 
 
 def _falls_back(folder: Path) -> str:
@@ -113,7 +119,7 @@ def met_by_commands(subject: Subject, kind: Kind, *, flips: int, seed: int = 1) 
             elif "checkpoints" in name.parts:
                 wrong, seen = f"it did not go back to the checkpoint before: {ended.err[-300:]}", "refused"
             else:
-                named = name.name in ended.last_line or str(name.parent) in ended.last_line or ended.code == 2
+                named = _is_named(run / name, ended.last_line) or (ended.code == 2 and name.name == "config.json")
                 right = named and ended.last_line.startswith("gpt: ") and "this is a bug" not in ended.err
                 wrong, seen = "" if right else f"it ended with {ended.code}: {ended.err[-300:]}", "refused"
             tally.count(what, wrong, seen)

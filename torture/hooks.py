@@ -14,14 +14,18 @@ from gptrilogy.data.loader import Loader
 from gptrilogy.training import loop
 
 
-def signal_at(place: str, nth: int, number: int) -> None:
-    """Get a signal at the nth call of a function, such as `gptrilogy.models.gpt:GPT.token_nats`."""
+def signal_at(place: str, nth: int, number: int, noted: str) -> None:
+    """Get a signal at the nth call of a function, such as `gptrilogy.models.gpt:GPT.token_nats`.
+
+    The file `noted` is made just before: without it there were fewer calls.
+    """
     calls = 0
 
     def before() -> None:
         nonlocal calls
         calls += 1
         if calls == nth:
+            Path(noted).touch()
             signal.raise_signal(number)
 
     _before_each(place, before)

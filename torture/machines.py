@@ -14,6 +14,7 @@ from torture.subject import Kind, Subject
 from torture.tally import Tally
 
 SPLIT_AT = 14
+KEPT = ("OMP_NUM_THREADS", "PYTHONPATH")  # on every machine: bits are promised for equal thread counts
 SHIM = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -123,7 +124,7 @@ def _words(run: Path) -> tuple[object, ...]:
 
 def _trial(machine: Machine, subject: Subject, kind: Kind, run: Path, said: str) -> str:
     env = environment() | {key: value for key, value in machine.variables.items() if value is not None}
-    env = {key: value for key, value in env.items() if machine.variables.get(key, "") is not None}
+    env = {key: value for key, value in env.items() if key in KEPT or machine.variables.get(key, "") is not None}
     for words in ((*kind.words, "--out", run, "--stop-at", SPLIT_AT), ("resume", run), _words(run)):
         ended = _run(machine, words, env)
         if ended.code or "Traceback" in ended.err or "Exception" in ended.err:
@@ -144,8 +145,6 @@ def _run(machine: Machine, words: Sequence[object], env: Mapping[str, str]) -> E
 def _prepared(machine: Machine, subject: Subject, place: Path) -> Machine | None:
     """The machine with its places filled in; None where this one cannot play it."""
     variables, before = dict(machine.variables), list(machine.before)
-    if "OMP_NUM_THREADS" in variables:
-        variables |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": environment()["PYTHONPATH"]}
     if variables.get("LD_PRELOAD") == "SHIM":
         library = subject.folder / "clock.so"
         if shutil.which("cc") is None:

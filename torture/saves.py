@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gptrilogy.checkpoints import newest_valid
 from gptrilogy.runs import Run, read_metrics
-from torture.commands import Running, Starter
+from torture.commands import Ended, Running, Starter
 from torture.subject import Kind, Subject
 from torture.tally import Tally
 from torture.tracing import some, traced
@@ -27,7 +27,7 @@ def killed_at_every_call(subject: Subject, kind: Kind, *, begin: int, end: int, 
         run = subject.copy(base)
         inject = f"{call.name}:signal=KILL:when={call.when}"
         ended, _ = traced(subject.warm, ["resume", run, "--stop-at", end], run, inject)
-        wrong = "" if ended.code == -signal.SIGKILL else f"it was not killed, it ended with {ended.code}"
+        wrong = not_killed(ended)
         whole = newest_valid(Run(run).checkpoints_folder, lambda _: None)
         if whole is None or whole.name < f"step-{begin:08d}":
             wrong = f"the newest valid checkpoint is {whole}"
@@ -44,9 +44,14 @@ def killed_while_beginning(subject: Subject, kind: Kind, *, share: float = 1.0) 
     for call in some([call for call in calls if call.changes_the_disk], share):
         run = subject.fresh()
         inject = f"{call.name}:signal=KILL:when={call.when}"
-        traced(subject.warm, [*kind.words, "--out", run, "--stop-at", 1], run, inject)
-        tally.count(str(call), continued(subject, kind, run), call.name)
+        ended, _ = traced(subject.warm, [*kind.words, "--out", run, "--stop-at", 1], run, inject)
+        tally.count(str(call), not_killed(ended) or continued(subject, kind, run), call.name)
     return tally
+
+
+def not_killed(ended: Ended) -> str:
+    """What is wrong where a fault did not come to pass."""
+    return "" if ended.code == -signal.SIGKILL else f"it was not killed, it ended with {ended.code}"
 
 
 def continued(subject: Subject, kind: Kind, run: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from gptrilogy.runs import Run
 from torture.commands import Ended, Starter
 from torture.saves import continued, last_step, wait_for_rows
-from torture.subject import Kind, Subject, leftovers, newest_step
+from torture.subject import Kind, Subject, events, leftovers, newest_step
 from torture.tally import Tally
 
 NUMBERS = (signal.SIGTERM, signal.SIGINT)
@@ -41,9 +41,8 @@ def in_every_phase(subject: Subject, kind: Kind, times: Sequence[int], phases: S
         for phase, place in (BEFORE_TRAINING | WHILE_TRAINING).items():
             for nth in times if not phases or phase in phases else ():
                 run = subject.fresh()
-                hook = ["signal_at", place, nth, int(number)]
-                ended = subject.warm.run(*kind.words, "--out", run, hook=hook)
-                if ended.code == 0:  # there were fewer calls
+                ended = _signalled(subject, place, nth, number, *kind.words, "--out", run)
+                if ended is None:
                     continue
                 wrong = stopped_well(ended, run, number, None, trained=phase in WHILE_TRAINING)
                 tally.count(f"{number.name}, {phase} {nth}", wrong or continued(subject, kind, run), phase)
@@ -63,11 +62,11 @@ def at_random(
         else:
             wait_for_rows(run, chance.randrange(1, 50), process)
             time.sleep(chance.uniform(0, 0.02))
-        seen = last_step(run)
+        seen, has_ended = last_step(run), any(row["event"] == "end" for row in events(run))
         process.send(number)
         began = time.monotonic()
         ended = process.wait()
-        if ended.code == 0:
+        if ended.code == 0 and has_ended:  # nobody was left to get it
             continue
         wrong = stopped_well(ended, run, number, seen, trained=bool(seen))
         late = f"exit within {'0.5 s' if time.monotonic() - began < 0.5 else '2 s or later'}"
@@ -81,10 +80,21 @@ def while_generating(subject: Subject) -> Tally:
     for number in NUMBERS:
         for phase, place in WHILE_GENERATING.items():
             words = ("generate", subject.whole, "--prompt", "a", "--max-tokens", 8, "--json")
-            ended = subject.warm.run(*words, hook=["signal_at", place, 1, int(number)])
+            ended = _signalled(subject, place, 1, number, *words)
+            if ended is None:
+                tally.count(f"{number.name}, {phase}", f"{place} was never called", phase)
+                continue
             right = ended.code == 128 + number and "Traceback" not in ended.err and not ended.out
             tally.count(f"{number.name}, {phase}", "" if right else f"{ended.code}: {ended.err}", phase)
     return tally
+
+
+def _signalled(subject: Subject, place: str, nth: int, number: signal.Signals, *words: object) -> Ended | None:
+    """A command that gets a signal at the nth call of a function; None where there were fewer calls."""
+    noted = subject.folder / "signalled"
+    noted.unlink(missing_ok=True)
+    ended = subject.warm.run(*words, hook=["signal_at", place, nth, int(number), str(noted)])
+    return ended if noted.exists() else None
 
 
 def stopped_well(ended: Ended, run: Path, number: signal.Signals, seen: int | None, *, trained: bool) -> str:

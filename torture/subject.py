@@ -17,8 +17,8 @@ from torture.commands import Ended, Warm
 WORDS = ["a", "truth", "universally", "acknowledged", "single", "man", "in", "possession", "of", "good", "fortune"]
 MAX_STEPS, CHECKPOINT_EVERY, VALID_EVERY = 50, 7, 10
 FLAGS = (
-    "--recipe gpt1 --tokenizer bytes --model.n-vocab 257 --model.n-layer 1 --model.n-embd 16 --model.n-head 2 "
-    "--model.n-ctx 16 --train.batch-size 3 --train.micro-batch-size 2 --train.precision fp32 --train.warmup-steps 5 "
+    "--recipe gpt1 --tokenizer bytes --model.n-layer 1 --model.n-embd 16 --model.n-head 2 "
+    "--model.n-ctx 16 --train.batch-size 3 --train.micro-batch-size 2 --train.warmup-steps 5 "
     f"--train.learning-rate 1e-2 --train.valid-every {VALID_EVERY} --train.valid-windows 4 --train.sample-every 20 "
     f"--train.checkpoint-every {CHECKPOINT_EVERY} --max-steps {MAX_STEPS}"
 ).split()
