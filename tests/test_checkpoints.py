@@ -8,6 +8,7 @@ import pickle
 import resource
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from gptrilogy.checkpoints import (
     amend_checkpoint,
     best,
     checkpoint_folders,
+    damage,
     manifest,
     newest_valid,
     prune,
@@ -36,7 +38,7 @@ from gptrilogy.checkpoints import (
     write_checkpoint,
     write_tensors,
 )
-from gptrilogy.errors import CheckpointError
+from gptrilogy.errors import CheckpointError, UnreadableError
 from gptrilogy.files import sha256_file, sha256_json
 from gptrilogy.tokenizers import BytesTokenizer, save_tokenizer
 
@@ -194,12 +196,22 @@ def test_a_missing_file_is_refused(name: str, whole: Path, tmp_path: Path) -> No
     refused(folder, name)
 
 
-def test_a_file_that_cannot_be_read_is_refused(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("reading", ["sha256_file", "read_sealed"])
+def test_one_that_cannot_be_read_is_not_taken_for_a_damaged_one(
+    reading: str, save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(_: Path) -> str:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("gptrilogy.checkpoints.sha256_file", broken)
-    refused(whole, CONFIG)
+    folder, reports = save(1), list[CheckpointError]()
+    monkeypatch.setattr(f"gptrilogy.checkpoints.{reading}", broken)
+    readers = [partial(damage, folder), partial(newest_valid, tmp_path, reports.append)]
+    if reading == "read_sealed":
+        readers.append(partial(best, tmp_path))  # which reads manifests alone
+    for reader in readers:
+        with pytest.raises(UnreadableError, match=r"/step-00000001/.*: Input/output error; mend that, or move .*0001 "):
+            reader()
+    assert not reports
 
 
 @pytest.mark.parametrize("name", [MODEL, MANIFEST])
@@ -219,10 +231,21 @@ def test_the_last_good_one_is_used(name: str, save: Save, tmp_path: Path) -> Non
 
 def test_a_damaged_one_set_aside_counts_no_more_and_is_not_lost(save: Save, tmp_path: Path) -> None:
     save(1)
-    for _ in range(2):
-        set_aside(save(2))
+    aside = [set_aside(save(2)) for _ in range(3)]
     assert [folder.name for folder in checkpoint_folders(tmp_path)] == ["step-00000001"]
-    verify_checkpoint(tmp_path / "damaged-step-00000002")
+    assert [path.name for path in aside] == [f"damaged-step-00000002{number}" for number in ("", "-2", "-3")]
+    for path in aside:
+        verify_checkpoint(path)
+
+
+def test_one_that_cannot_be_set_aside_is_named(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_only(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    folder = save(1)
+    monkeypatch.setattr(Path, "rename", read_only)
+    with pytest.raises(CheckpointError, match=r"cannot set the damaged .*step-00000001 aside: Read-only file system"):
+        set_aside(folder)
 
 
 # -- hostile files -----------------------------------------------------------------------------------------------------
@@ -295,7 +318,7 @@ def test_what_is_no_manifest_is_refused(content: bytes, whole: Path, tmp_path: P
 def test_a_checkpoint_of_another_version_says_so(whole: Path, tmp_path: Path) -> None:
     folder = copied(whole, tmp_path / "newer")
     rewrite_manifest(folder, {}, version=2)
-    with pytest.raises(CheckpointError, match="has version 2, this gptrilogy reads 1"):
+    with pytest.raises(UnreadableError, match="has version 2, this gptrilogy reads 1: use the one that wrote it"):
         manifest(folder)
 
 
@@ -401,7 +424,7 @@ def test_a_checkpoint_without_a_manifest_does_not_exist(save: Save, tmp_path: Pa
     shutil.copytree(save(2), tmp_path / ".step-00000003.99.tmp")
     (tmp_path / "step-00000002" / MANIFEST).unlink()
     assert [folder.name for folder in checkpoint_folders(tmp_path)] == ["step-00000001"]
-    with pytest.raises(CheckpointError, match=r"is not a checkpoint: cannot read manifest\.json: No such file"):
+    with pytest.raises(CheckpointError, match=r"is not a checkpoint: it has no manifest\.json"):
         manifest(tmp_path / "step-00000002")
 
 

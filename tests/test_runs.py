@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gptrilogy import runs
-from gptrilogy.errors import RunError
+from gptrilogy.errors import DataError, RunError
 from gptrilogy.runs import MetricsLog, Run, cut_metrics, read_metrics
 
 CONFIG, ENVIRONMENT = {"seed": 1}, {"threads": 2}
@@ -67,8 +67,54 @@ def test_force_deletes_the_run_and_nothing_that_is_not_its(run: Run) -> None:
         path.write_text("something", encoding="utf-8")
     Run.create(run.folder, {"seed": 9}, ENVIRONMENT, force=True)
     left = {path.relative_to(run.folder).as_posix() for path in run.folder.rglob("*") if path.is_file()}
-    assert left == {".lock", "config.json", "environment.json", "notes.txt", "texts/novel.txt"}
+    assert left == {"config.json", "environment.json", "notes.txt", "texts/novel.txt"}
     assert run.config() == {"seed": 9}
+
+
+@pytest.mark.parametrize("part", ["checkpoints", "data", "metrics.jsonl"])
+def test_what_force_cannot_delete_is_named_and_still_a_run(
+    part: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denied = run.folder / part / "x" if "." not in part else run.folder / part
+    for path in (run.metrics_path, run.data_folder / "x", run.checkpoints_folder / "x"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("something", encoding="utf-8")
+    unlink = os.unlink
+
+    def guarded(path: str | Path, *, dir_fd: int | None = None) -> None:
+        if Path(path).name == denied.name and (
+            dir_fd is None or f"/{part}" in str(Path(f"/proc/self/fd/{dir_fd}").readlink())
+        ):
+            raise PermissionError(13, "Permission denied", str(denied))
+        unlink(path, dir_fd=dir_fd)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "unlink", guarded)
+        with pytest.raises(RunError, match=rf"cannot delete .*{part}.* of the run in .*: Permission denied; mend that"):
+            Run.create(run.folder, {"seed": 9}, ENVIRONMENT, force=True)
+    assert run.holds_a_run()
+    Run.create(run.folder, {"seed": 9}, ENVIRONMENT, force=True)
+    assert {path.name for path in run.folder.iterdir()} == {"config.json", "environment.json"}
+
+
+@pytest.mark.parametrize("name", ["data", "tokenizer", "initial", "pretraining"])
+@pytest.mark.parametrize("force", [False, True])
+def test_a_folder_that_no_run_has_made_is_not_filled(name: str, force: bool, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(RunError, match=rf"holds no run, but {name}/, which a run would write into: choose another"):
+        Run.create(tmp_path, CONFIG, ENVIRONMENT, force=force)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_preparation_that_fails_for_good_leaves_no_run_and_any_other_does(run: Run) -> None:
+    for error in (RunError("full"), KeyboardInterrupt()):
+        with pytest.raises(type(error)), run.taken_back_on(DataError):
+            raise error
+        assert run.config() == CONFIG
+    run.spool_folder.mkdir()
+    with pytest.raises(DataError), run.taken_back_on(DataError):
+        raise DataError("no text")
+    assert [*run.folder.iterdir()] == []
 
 
 def test_a_run_that_cannot_be_written_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,8 +174,8 @@ def test_one_process_at_a_time_trains_in_a_folder(run: Run) -> None:
             run.locked(),
         ):
             pass
-        with pytest.raises(RunError, match="another process is at work"):
-            Run.create(run.folder, {"seed": 9}, ENVIRONMENT, force=True)
+        with pytest.raises(RunError, match="another process is at work"), run.at_work():
+            pass
         assert run.config() == CONFIG
         process.kill()  # a lock does not outlive its process
     with run.locked():

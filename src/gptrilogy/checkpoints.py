@@ -2,12 +2,12 @@
 
 import shutil
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from gptrilogy.errors import CheckpointError
+from gptrilogy.errors import CheckpointError, UnreadableError
 from gptrilogy.files import (
     read_object,
     read_sealed,
@@ -87,18 +87,20 @@ def read_checkpoint(folder: Path, *, with_train_state: bool = True) -> Checkpoin
 def verify_checkpoint(folder: Path) -> None:
     """Compare every file with the manifest.
 
-    Raises: CheckpointError naming the first file that is missing, of another size, or of other bytes.
+    Raises: CheckpointError naming the first file that is missing, of another size, or of other bytes; UnreadableError
+    where that cannot be told.
     """
     for name, expected in manifest(folder)["files"].items():
         path = folder / name
-        if not path.is_file():
-            raise CheckpointError(f"{path} is missing, though the manifest lists it")
-        if path.stat().st_size != expected["size_bytes"]:
-            raise CheckpointError(f"{path} has {path.stat().st_size} bytes, the manifest says {expected['size_bytes']}")
         try:
-            sha256 = sha256_file(path)
+            size_bytes = path.stat().st_size
+            sha256 = sha256_file(path) if size_bytes == expected["size_bytes"] else None
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            raise CheckpointError(f"{path} is missing, though the manifest lists it") from None
         except OSError as error:
-            raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
+            raise _unreadable(path, folder, error) from None
+        if size_bytes != expected["size_bytes"]:
+            raise CheckpointError(f"{path} has {size_bytes} bytes, the manifest says {expected['size_bytes']}")
         if sha256 != expected["sha256"]:
             raise CheckpointError(f"{path} is damaged: its SHA-256 is not the manifest's")
 
@@ -106,52 +108,85 @@ def verify_checkpoint(folder: Path) -> None:
 def manifest(folder: Path) -> dict[str, Any]:
     """The list of files and the summary.
 
-    Raises: CheckpointError where there is none or it is not ours: the checkpoint then does not exist.
+    Raises: CheckpointError where there is none or it is not ours: the checkpoint then does not exist; UnreadableError
+    where that cannot be told.
     """
     path = folder / MANIFEST
     try:
         listed = read_sealed(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise CheckpointError(f"{folder} is not a checkpoint: it has no {MANIFEST}") from None
     except OSError as error:
-        raise CheckpointError(f"{folder} is not a checkpoint: cannot read {MANIFEST}: {error.strerror}") from None
+        raise _unreadable(path, folder, error) from None
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from None
     if listed.get("version") != VERSION:
-        raise CheckpointError(f"{path} has version {listed.get('version')}, this gptrilogy reads {VERSION}")
+        raise UnreadableError(
+            f"{path} has version {listed.get('version')}, this gptrilogy reads {VERSION}: use the one that wrote it"
+        )
     if not _is_inventory(listed.get("files")):
         raise CheckpointError(f"{path} is damaged: it does not list the checkpoint's files")
     return listed
 
 
 def newest_valid(checkpoints: Path, on_bad: Callable[[CheckpointError], None]) -> Path | None:
-    """The last checkpoint whose every byte is right; damaged later ones are reported and passed over."""
+    """The last checkpoint whose every byte is right; damaged later ones are reported and passed over.
+
+    Raises: UnreadableError where a later one may be whole.
+    """
     for folder in reversed(checkpoint_folders(checkpoints)):
-        try:
-            verify_checkpoint(folder)
-        except CheckpointError as error:
-            on_bad(error)
-            continue
-        return folder
+        if (error := damage(folder)) is None:
+            return folder
+        on_bad(error)
     return None
 
 
-def set_aside(folder: Path) -> None:
-    """Rename a damaged checkpoint, so that it counts no more and yet is not lost."""
-    aside = folder.with_name(f"damaged-{folder.name}")
-    shutil.rmtree(aside, ignore_errors=True)
-    folder.rename(aside)
+def damage(folder: Path) -> CheckpointError | None:
+    """What is wrong with a checkpoint, if anything.
+
+    Raises: UnreadableError where that cannot be told.
+    """
+    try:
+        verify_checkpoint(folder)
+    except UnreadableError:
+        raise
+    except CheckpointError as error:
+        return error
+    return None
+
+
+def set_aside(folder: Path) -> Path:
+    """Rename a damaged checkpoint, so that it counts no more and yet is not lost; -> its new name.
+
+    Raises: CheckpointError where it cannot be renamed.
+    """
+    numbers = chain([""], map("-{}".format, count(2)))
+    aside = next(
+        path for number in numbers if not (path := folder.with_name(f"damaged-{folder.name}{number}")).exists()
+    )
+    try:
+        return folder.rename(aside)
+    except OSError as error:
+        raise CheckpointError(f"cannot set the damaged {folder} aside: {error.strerror}; mend that") from None
 
 
 def best(checkpoints: Path) -> Path | None:
     """The checkpoint of highest validation score, or of least validation loss; where none was validated, the last.
 
-    Among equals it is the first. One without a manifest is none.
+    Among equals it is the first. One whose manifest is missing or damaged is none.
+
+    Raises: UnreadableError where one may be better than the others.
     """
     faults: dict[Path, float | None] = {}
     for folder in checkpoint_folders(checkpoints):
-        with suppress(CheckpointError):
+        try:
             summary = manifest(folder)
-            score = summary.get("valid_score")
-            faults[folder] = summary.get("valid_loss_nats") if score is None else -score
+        except UnreadableError:
+            raise
+        except CheckpointError:
+            continue
+        score = summary.get("valid_score")
+        faults[folder] = summary.get("valid_loss_nats") if score is None else -score
     validated = [(fault, folder) for folder, fault in faults.items() if fault is not None]
     if validated:
         return min(validated)[1]
@@ -218,6 +253,12 @@ def _read_object(path: Path) -> dict[str, Any]:
         return read_object(path)
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read: {error!s:.100}") from None
+
+
+def _unreadable(path: Path, folder: Path, error: OSError) -> UnreadableError:
+    return UnreadableError(
+        f"{path} cannot be read: {error.strerror}; mend that, or move {folder} elsewhere to do without it"
+    )
 
 
 def _not_written(folder: Path, error: Exception) -> CheckpointError:

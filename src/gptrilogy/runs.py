@@ -11,15 +11,16 @@ import math
 import os
 import shutil
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeAlias, cast
 
 from gptrilogy.errors import RunError
-from gptrilogy.files import SEAL, flush, read_object, sha256_json, write_atomic, write_json, write_sealed
+from gptrilogy.files import SEAL, flush, make_folder, read_object, sha256_json, write_atomic, write_json, write_sealed
 
 Row: TypeAlias = dict[str, Any]  # one line of metrics.jsonl
+ASKED = "asked"  # the one key of config.json until what was asked for under it is resolved
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,11 @@ class Run:
         return self.folder / "pretraining"
 
     @property
+    def spool_folder(self) -> Path:
+        """What was read from standard input and pipes, until it is packed."""
+        return self.folder / ".spool"
+
+    @property
     def checkpoints_folder(self) -> Path:
         return self.folder / "checkpoints"
 
@@ -76,7 +82,9 @@ class Run:
     def create(cls, folder: Path, config: Row, environment: Row, *, force: bool = False) -> Self:
         """Make the folder and write what was asked for; with `force`, a run that it holds is deleted first.
 
-        Raises: RunError where it holds a run already, or cannot be written.
+        Where others may want the same folder, be `at_work` in it before.
+
+        Raises: RunError where it holds a run already that may not or cannot be deleted, or cannot be written.
         """
         run = cls(folder)
         if run.holds_a_run():
@@ -85,10 +93,14 @@ class Run:
                     f"{folder} already holds a run: `gpt resume {folder}` continues it, --force deletes it and "
                     "starts afresh, another --out leaves it alone"
                 )
-            with run.locked():
-                run._delete()
+            run.delete()
+        if strangers := [part.name for part in run._parts if part.exists()]:
+            raise RunError(
+                f"{folder} holds no run, but {strangers[0]}/, which a run would write into: choose another --out, or "
+                "delete it"
+            )
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             write_json(run.environment_path, environment)
             write_sealed(run.config_path, config)
         except OSError as error:
@@ -165,18 +177,42 @@ class Run:
         Raises: RunError where it cannot be written, or another process holds it.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
         except OSError as error:
             raise RunError(f"cannot write the folder {self.folder}: {error.strerror}; choose another --out") from None
         with self.locked():
             yield
 
-    def _delete(self) -> None:
-        for path in (self.config_path, self.environment_path, self.metrics_path, self.picture_path):
-            path.unlink(missing_ok=True)
-        parts = (self.checkpoints_folder, self.data_folder, self.tokenizer_folder)
-        for folder in (*parts, self.initial_folder, self.pretraining_folder):
-            shutil.rmtree(folder, ignore_errors=True)
+    @property
+    def _parts(self) -> tuple[Path, ...]:
+        return (self.data_folder, self.tokenizer_folder, self.initial_folder, self.pretraining_folder)
+
+    @contextmanager
+    def taken_back_on(self, *errors: type[Exception]) -> Generator[None]:
+        """Delete this new run where one of these errors ends its preparation: the corrected command finds no run."""
+        try:
+            yield
+        except errors:
+            with suppress(RunError):
+                self.delete()
+            raise
+
+    def delete(self) -> None:
+        """The config first, without which nothing goes on; the checkpoints last, by which the rest is known for a run.
+
+        Raises: RunError naming what cannot be deleted.
+        """
+        try:
+            for path in (self.config_path, self.environment_path, self.metrics_path, self.picture_path):
+                path.unlink(missing_ok=True)
+            for folder in (*self._parts, self.spool_folder, self.checkpoints_folder):
+                with suppress(FileNotFoundError):
+                    shutil.rmtree(folder)
+        except OSError as error:
+            raise RunError(
+                f"cannot delete {error.filename} of the run in {self.folder}: {error.strerror}; mend that, or choose "
+                "another --out"
+            ) from None
 
 
 class MetricsLog:

@@ -1,14 +1,12 @@
 """`gpt pretrain` and `gpt resume`: the whole path, and what they say to bad input."""
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from gpt_command import TEXT, TINY, Gpt
-from gptrilogy.config import Tree
-from gptrilogy.runs import read_metrics
+from gptrilogy.runs import Run, read_metrics
 
 
 def one_line(err: str) -> str:
@@ -228,17 +226,50 @@ def test_resume_wants_a_run(gpt: Gpt, tmp_path: Path) -> None:
     assert "holds no run" in one_line(said.err)
 
 
-def test_an_interrupted_preparation_is_taken_up_by_resume(gpt: Gpt, novel: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["preparation:survey_sets", "preparation:open_shards"])
+def test_an_interrupted_preparation_is_taken_up_by_resume(
+    place: str, gpt: Gpt, novel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("pretrain", novel, "--max-steps", 3, "--train.micro-batch-size", 4, *TINY, "--out")
+    assert gpt(*words, tmp_path / "whole").code == 0
     run = tmp_path / "run"
-    assert gpt("pretrain", novel, "--out", run, "--max-steps", 3, "--stop-at", 1, *TINY).code == 0
-    shutil.rmtree(run / "checkpoints")
-    shutil.rmtree(run / "data")
-    asked: Tree = {"recipe": "auto", "data": {"sources": [str(novel)]}, "budget_s": 60}
-    asked["model"] = {"n_layer": 1, "n_embd": 16, "n_head": 2, "n_ctx": 16}
-    asked["train"] = {"max_steps": 3, "batch_size": 4, "precision": "fp32"}
-    (run / "config.json").write_text(json.dumps(asked))
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(place.replace("preparation:", "gptrilogy.cli.launch.", 1), be_interrupted, raising=False)
+        interrupted.setattr(place.replace("preparation:", "gptrilogy.training.preparation.", 1), be_interrupted)
+        assert gpt(*words, run).code == 130
+    said = gpt("resume", run, "--verify", 1)
+    assert "has no steps to verify" in one_line(said.err)
     assert gpt("resume", run).code == 0
-    assert read_metrics(run / "metrics.jsonl")[-1]["step"] == 3
+    ours, whole = (
+        (read_metrics(folder / "metrics.jsonl"), Run(folder).config()) for folder in (run, tmp_path / "whole")
+    )
+    assert ours[1] == whole[1]
+    assert ours[0][-1]["state_sha256"] == whole[0][-1]["state_sha256"]
+
+
+def be_interrupted(*_: object, **__: object) -> None:
+    """Ctrl-C at this call."""
+    raise KeyboardInterrupt
+
+
+def test_the_corrected_command_finds_no_run(gpt: Gpt, novel: Path, tmp_path: Path) -> None:
+    run, text = tmp_path / "run", tmp_path / "text.txt"
+    text.write_text("too short")
+    words = ("--out", run, "--max-steps", 2, *TINY)
+    assert gpt("pretrain", text, *words).code == 1
+    assert [path.name for path in run.iterdir()] == [".lock"]
+    assert gpt("pretrain", novel, *words).code == 0
+
+
+def test_a_folder_of_that_name_which_is_no_runs_is_left_alone(gpt: Gpt, novel: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "data" / "novel.txt"
+    mine.parent.mkdir()
+    shutil.copy(novel / "tale.txt", mine)
+    for force in ([], ["--force"]):
+        said = gpt("pretrain", mine, "--out", tmp_path, "--max-steps", 2, *force, *TINY)
+        assert said.code == 1
+        assert "holds no run, but data/, which a run would write into: choose another --out" in one_line(said.err)
+    assert [path.name for path in mine.parent.iterdir()] == ["novel.txt"]
 
 
 def test_the_text_is_long_enough_for_these_tests() -> None:

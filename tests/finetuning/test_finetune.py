@@ -210,6 +210,28 @@ def test_the_last_row_judges_the_best_checkpoint(new_run: Callable[..., Run], mo
     assert outcome.last_row["accuracy"] == 0.125
 
 
+def test_a_run_ends_where_its_best_checkpoint_is_damaged(
+    new_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best is far behind the newest by then; the last row judges the best of those that are whole."""
+    run, listener = new_run({"train": {"max_steps": 12, "valid_every": 2, "checkpoint_every": 2}}), Listener()
+    found = iter([0.9, 0.1, 0.2, 0.3, 0.4, 0.5, 0.5])
+
+    def scored(*_: object) -> dict[MetricName, float]:
+        return {"accuracy": next(found)}
+
+    monkeypatch.setattr(finetune, "scores", scored)
+    tune(run, stop_at=8)
+    damaged = best(run.checkpoints_folder)
+    assert damaged
+    assert damaged == run.checkpoint_folder(2)
+    (damaged / "model.safetensors").write_bytes(b"damaged")
+    outcome = tune(run, listener=listener)
+    assert outcome.finished
+    assert outcome.best_checkpoint == run.checkpoint_folder(12)
+    assert [str(damaged) in warning for warning in listener.warnings] == [True]
+
+
 def test_the_last_row_says_what_was_confused(new_run: Callable[..., Run]) -> None:
     row = tune(new_run()).last_row
     assert [len(counts) for counts in row["confusion"]] == [2, 2]

@@ -18,7 +18,7 @@ from gptrilogy.training import loop
 from gptrilogy.training import pretrain as pretraining
 from gptrilogy.training.loop import Outcome
 from gptrilogy.training.state import load_model
-from gptrilogy.training.validation import Validation
+from validations import cut_short, finding
 
 SHORT: Tree = {"train": {"max_steps": 10, "valid_every": 2, "checkpoint_every": 2}}
 
@@ -76,44 +76,6 @@ def test_an_hour_between_checkpoints_is_not_risked(
     saved = [row["step"] for row in read_metrics(run.metrics_path) if row["event"] == "checkpoint"]
     assert len(saved) > 3
     assert saved[-1] == 50
-
-
-def test_a_damaged_checkpoint_is_named_set_aside_and_the_one_before_it_taken(
-    whole: Run,
-    new_run: Callable[..., Run],
-    train: Callable[..., Outcome],
-    assert_equal_runs: Callable[[Run, Run], None],
-) -> None:
-    run, warnings = new_run(), list[str]()
-    train(run, stop_at=29)
-    for name in ("model.safetensors", "manifest.json"):
-        path = checkpoint_folders(run.checkpoints_folder)[-1] / name
-        path.write_bytes(path.read_bytes().replace(b"e", b"f", 1))
-        train(run, stop_at=27, warnings=warnings)
-        assert str(path) in warnings[-1]
-        assert warnings[-1].endswith("going back to the checkpoint before it")
-        assert checkpoint_folders(run.checkpoints_folder)[-1] == run.checkpoint_folder(27)
-    assert len(warnings) == 2
-    assert sorted(path.name for path in run.checkpoints_folder.glob("damaged-*")) == [
-        "damaged-step-00000027",
-        "damaged-step-00000029",
-    ]
-    train(run)
-    assert_equal_runs(whole, run)
-
-
-def test_a_run_without_a_whole_checkpoint_begins_anew(
-    whole: Run,
-    new_run: Callable[..., Run],
-    train: Callable[..., Outcome],
-    assert_equal_runs: Callable[[Run, Run], None],
-) -> None:
-    run, warnings = new_run(), list[str]()
-    train(run, stop_at=5)
-    (run.checkpoint_folder(5) / "model.safetensors").unlink()
-    assert train(run, warnings=warnings).finished
-    assert len(warnings) == 1
-    assert_equal_runs(whole, run)
 
 
 def test_a_full_disk_stops_the_run_and_leaves_the_checkpoints_there_are(
@@ -202,21 +164,6 @@ def test_a_foreign_checkpoint_is_refused(new_run: Callable[..., Run], train: Cal
         CheckpointError, match=r"do not fit the config: h\.0\.attn\.c_attn\.bias has shape \(48,\), expected"
     ):
         load_model(checkpoint, torch.device("cpu"))
-
-
-def cut_short(*_: object, **__: object) -> None:
-    """Stands in for a `validate` that was asked to stop."""
-
-
-def finding(*losses: float) -> Callable[..., Validation]:
-    """Stands in for `validate` and finds one loss after the other."""
-    left = iter(losses)
-
-    def validate(*_: object, **__: object) -> Validation:
-        loss_nats = next(left)
-        return Validation(loss_nats, loss_nats)
-
-    return validate
 
 
 def test_a_precision_that_is_slow_here_is_said_where_there_are_steps_to_make(

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from gptrilogy.cli.options import ConfigFile, Flag, Json
 from gptrilogy.config import Config, merge, parse, read_toml
-from gptrilogy.errors import ConfigError
+from gptrilogy.errors import ConfigError, GPTrilogyError
 from gptrilogy.finetuning.config import FinetuneConfig, MetricName, Regression, TuneConfig
 
 
@@ -106,8 +106,9 @@ def finetune(
     asked_config = config.model_dump(mode="json")
     text = pretraining or launch.own_text(model)
     config = launch.decided(config, base, sources, reporter, has_text=bool(text))
-    run = Run.create(out, asked_config, environment(), force=force)
-    with run.locked():
-        prepared = launch.prepare_run(config, base, sources, run, reporter, text)
+    with Run(out).at_work():
+        run = Run.create(out, asked_config, environment(), force=force)
+        with run.taken_back_on(GPTrilogyError):
+            prepared = launch.prepare_run(config, base, sources, run, reporter, text)
         code = launch.tune_run(prepared, run, reporter, stop_at=stop_at, json=json)
     sys.exit(code)

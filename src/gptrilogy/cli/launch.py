@@ -10,12 +10,11 @@ from gptrilogy.checkpoints import checkpoint_folders, manifest
 from gptrilogy.cli.output import print_json
 from gptrilogy.cli.plan_text import mixture_lines, mixture_warnings, plan_lines
 from gptrilogy.config import merge, parse
-from gptrilogy.corpus.spooling import SPOOL
 from gptrilogy.data.mixture import MixtureRow, mixture_table
 from gptrilogy.data.shards import PackedData, open_shards
 from gptrilogy.data.split import Split
 from gptrilogy.devices import Precision, matmul_flops, memory_bytes, pick_device, pick_precision
-from gptrilogy.errors import CheckpointError
+from gptrilogy.errors import CheckpointError, ConfigError, DataError, TokenizerError
 from gptrilogy.generation.config import Sampling
 from gptrilogy.generation.language_model import LanguageModel
 from gptrilogy.models.gpt import GPT
@@ -27,7 +26,7 @@ from gptrilogy.scaling.plan import Plan, make_plan
 from gptrilogy.tokenizers import Tokenizer, load_tokenizer
 from gptrilogy.training.config import RunConfig
 from gptrilogy.training.picture import draw_loss
-from gptrilogy.training.preparation import prepare, readable, survey_sets
+from gptrilogy.training.preparation import prepare, readable, survey_sets, take_in
 from gptrilogy.training.pretrain import pretrain
 from gptrilogy.training.progress import ConsoleReporter
 from gptrilogy.training.resolve import resolve
@@ -46,6 +45,16 @@ class Prepared:
     data: PackedData
     ceiling_flops: float
     timing: Timing | None = None
+
+
+def new_run(requested: RunConfig, run: Run, reporter: ConsoleReporter, *, started_at: float) -> Prepared:
+    """As `prepare_run`, with sources that can be read only once; where text or config are of no use, no run is left.
+
+    Raises: as `prepare_run`.
+    """
+    with run.taken_back_on(ConfigError, DataError, TokenizerError):
+        take_in(requested.data, run, reporter.note, reporter.passing)
+        return prepare_run(requested, run, reporter, started_at=started_at)
 
 
 def prepare_run(requested: RunConfig, run: Run, reporter: ConsoleReporter, *, started_at: float) -> Prepared:
@@ -188,7 +197,7 @@ def train_run(
 ) -> int:
     """Train a prepared run and tell how it went; -> the exit code."""
     config = prepared.config
-    shutil.rmtree(run.folder / SPOOL, ignore_errors=True)  # it is packed
+    shutil.rmtree(run.spool_folder, ignore_errors=True)  # it is packed
     reporter.expect(
         max_steps=config.train.max_steps or 0,
         flops_per_token=training_flops_per_token(config.model),

@@ -10,12 +10,11 @@ from gptrilogy.errors import RunError
 from gptrilogy.finetuning.finetune import FineTuning
 from gptrilogy.finetuning.finetune import state_builder as tuning_builder
 from gptrilogy.finetuning.saved import is_finetuned
-from gptrilogy.runs import Run
+from gptrilogy.runs import ASKED, Run
 from gptrilogy.tokenizers import load_tokenizer
 from gptrilogy.training.config import RunConfig
 from gptrilogy.training.pretrain import LanguageModelling, state_builder
 from gptrilogy.training.progress import ConsoleReporter
-from gptrilogy.training.resolve import is_resolved
 from gptrilogy.training.signals import StopRequest
 from gptrilogy.training.verifying import Replay, replay
 
@@ -76,14 +75,15 @@ def _replay(run: Run, steps: int, reporter: ConsoleReporter, stop: StopRequest) 
 
     Raises: as `replay`; RunError where the run was interrupted before its training began.
     """
-    if is_finetuned(run.config()):
+    stored = run.config()
+    if is_finetuned(stored):
         tuned = launch_finetune.reopen_run(run, reporter)
         reporter.expect(max_steps=tuned.config.train.max_steps or 0)
         objective = FineTuning(tuned.config, run, tuned.data)
         return replay(run, steps, tuning_builder(tuned.config, run), objective, stop, reporter.within_step)
-    config = parse(RunConfig, run.config())
-    if not is_resolved(config):
+    if ASKED in stored:
         raise RunError(f"{run.folder} has no steps to verify: its text was being prepared; `gpt resume {run.folder}`")
+    config = parse(RunConfig, stored)
     reporter.expect(max_steps=config.train.max_steps or 0)
     data = open_shards(run.data_folder, fingerprint=load_tokenizer(run.tokenizer_folder).fingerprint)
     objective = LanguageModelling(config, data, pick_device(config.train.device))

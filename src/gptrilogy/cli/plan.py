@@ -90,7 +90,6 @@ def _plan_sources(requested: RunConfig, *, json: bool) -> None:
     from gptrilogy.corpus.spooling import check_sources
     from gptrilogy.devices import describe
     from gptrilogy.runs import Run
-    from gptrilogy.training.preparation import take_in
     from gptrilogy.training.progress import ConsoleReporter
 
     check_sources((*requested.data.sources, *requested.data.valid))
@@ -98,8 +97,7 @@ def _plan_sources(requested: RunConfig, *, json: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", requested.model_dump(mode="json", exclude_unset=True), describe())
         reporter = ConsoleReporter()
-        take_in(requested.data, run, reporter.note, reporter.passing)
-        prepared = launch.prepare_run(requested, run, reporter, started_at=started_at)
+        prepared = launch.new_run(requested, run, reporter, started_at=started_at)
         made, mixture = launch.plan_of(prepared), launch.mixture_of(prepared)
     if json:
         rows = {"mixture": [asdict(row) for row in mixture]} if mixture else {}

@@ -104,8 +104,7 @@ def pretrain(
     from gptrilogy.cli import launch
     from gptrilogy.cli.environment import environment
     from gptrilogy.cli.output import print_json
-    from gptrilogy.runs import Run
-    from gptrilogy.training.preparation import take_in
+    from gptrilogy.runs import ASKED, Run
     from gptrilogy.training.profiling import profile_steps
     from gptrilogy.training.progress import ConsoleReporter
 
@@ -114,18 +113,16 @@ def pretrain(
     if dry_run or profile or out is None:
         with tempfile.TemporaryDirectory() as folder:
             run = Run.create(Path(folder) / "run", asked, environment())
-            take_in(requested.data, run, reporter.note, reporter.passing)
-            prepared = launch.prepare_run(requested, run, reporter, started_at=started_at)
+            prepared = launch.new_run(requested, run, reporter, started_at=started_at)
             launch.show_plan(prepared, reporter)
             if profile:
                 print_profile(profile_steps(prepared.config, prepared.data), json=json)
             else:
                 print_json(prepared.config.model_dump(mode="json"))
         return
-    run = Run.create(out, asked, environment(), force=force)
-    with run.locked():
-        take_in(requested.data, run, reporter.note, reporter.passing)
-        prepared = launch.prepare_run(requested, run, reporter, started_at=started_at)
+    with Run(out).at_work():
+        run = Run.create(out, {ASKED: asked}, environment(), force=force)
+        prepared = launch.new_run(requested, run, reporter, started_at=started_at)
         run.write_config(prepared.config.model_dump(mode="json"))
         launch.show_plan(prepared, reporter)
         code = launch.train_run(prepared, run, reporter, stop_at=stop_at, json=json)

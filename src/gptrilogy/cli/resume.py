@@ -57,11 +57,9 @@ def resume(
     from gptrilogy.cli import launch, launch_finetune
     from gptrilogy.cli.environment import restore_environment, source_warning
     from gptrilogy.cli.launch_verify import verify_run
-    from gptrilogy.data.index import INDEX
     from gptrilogy.finetuning.saved import is_finetuned
-    from gptrilogy.runs import Run
+    from gptrilogy.runs import ASKED, Run
     from gptrilogy.training.progress import ConsoleReporter
-    from gptrilogy.training.resolve import is_resolved
 
     reporter = ConsoleReporter()
     opened = Run.open(run)
@@ -71,20 +69,20 @@ def resume(
             sys.exit(verify_run(opened, verify, changed, reporter, json=json))
         if changed:
             reporter.warn(f"the run continues, {'' if changed.decisive else 'perhaps '}not bit-exact: {changed}")
-        if is_finetuned(opened.config()):
+        stored = opened.config()
+        if is_finetuned(stored):
             if max_steps is not None:
                 raise ConfigError("a fine-tuning run ends where its schedule does; for more, call gpt finetune anew")
             tuned = launch_finetune.reopen_run(opened, reporter)
             sys.exit(launch_finetune.tune_run(tuned, opened, reporter, stop_at=stop_at, json=json))
-        config = parse(RunConfig, opened.config())
-        is_packed = (opened.data_folder / INDEX).exists() or opened.checkpoints_folder.exists()
-        if not (is_resolved(config) and is_packed):  # it was interrupted while the text was prepared
-            prepared = launch.prepare_run(config, opened, reporter, started_at=started_at)
+        if ASKED in stored:  # it was interrupted while the text was prepared
+            requested = parse(RunConfig, stored[ASKED])
+            prepared = launch.prepare_run(requested, opened, reporter, started_at=started_at)
             launch.show_plan(prepared, reporter)
         else:
             if warning := source_warning(opened):
                 reporter.warn(warning)
-            prepared = launch.reopen_run(config, opened)
+            prepared = launch.reopen_run(parse(RunConfig, stored), opened)
         done = launch.steps_done(opened)
         if max_steps is not None:
             if max_steps < done:

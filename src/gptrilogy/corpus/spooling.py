@@ -17,10 +17,9 @@ from gptrilogy.corpus.readers.limits import Limits, UnreadableError
 from gptrilogy.corpus.readers.opening import opened
 from gptrilogy.corpus.sources import MAX_WINDOW_BYTES
 from gptrilogy.errors import ConfigError, DataError, RunError
-from gptrilogy.files import read_json, replacing, write_json
+from gptrilogy.files import make_folder, read_json, replacing, write_json
 
 STDIN = ("-", "/dev/stdin")
-SPOOL = ".spool"  # the folder within that of a run
 CONTENTS = "contents.json"  # of a spool, written last: the file of each source in it
 READ_BYTES = 1 << 20
 MAX_LINE_BYTES = 1 << 26  # of the first line, by which the format is told
@@ -76,7 +75,7 @@ def spool(sources: Iterable[str], folder: Path, on_read: OnRead | None = None) -
     files: dict[str, str] = {}
     try:
         with _written(folder):
-            folder.mkdir(parents=True)
+            make_folder(folder)
         for number, source in enumerate(passing, start=1):
             stem = _stem(source, number)
             taken = any(name.partition(".")[0] == stem for name in files.values())
@@ -116,8 +115,9 @@ def held(sources: Sequence[str], on_read: OnRead | None = None) -> Generator[tup
     """
     check_sources(sources)
     with TemporaryDirectory() as folder:
-        spool(sources, Path(folder) / SPOOL, on_read)
-        yield spooled(sources, Path(folder) / SPOOL)
+        place = Path(folder) / "spool"
+        spool(sources, place, on_read)
+        yield spooled(sources, place)
 
 
 def _identity(source: str) -> str:

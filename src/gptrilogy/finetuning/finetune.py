@@ -54,7 +54,7 @@ def finetune(
     Raises: DivergedError after three steps in a row whose loss or gradient is not finite; CheckpointError; DataError.
     Source: GPT1 §3.2, §4.1.
     """
-    state = begin(run, reporter, state_builder(config, run))
+    state = begin(run, config, reporter, state_builder(config, run))
     return run_loop(run, state, FineTuning(config, run, data), reporter, stop, stop_at=stop_at)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import nn
 
-from gptrilogy.checkpoints import Checkpoint, best, checkpoint_folders, newest_valid, prune, set_aside
+from gptrilogy.checkpoints import Checkpoint, best, checkpoint_folders, damage, prune, set_aside
 from gptrilogy.config import Config
 from gptrilogy.devices import why_slow
 from gptrilogy.errors import CheckpointError, DivergedError
@@ -86,22 +86,30 @@ class Outcome:
     finished: bool
 
 
-def begin(run: Run, reporter: Reporter, build: Callable[[Checkpoint | None], TrainState[M]]) -> TrainState[M]:
-    """The state a run goes on from: its newest valid checkpoint, else the beginning. What came later is cut off.
+def begin(
+    run: Run, config: Config, reporter: Reporter, build: Callable[[Checkpoint | None], TrainState[M]]
+) -> TrainState[M]:
+    """The state a run goes on from: its newest checkpoint that is whole, or the beginning where there is none.
 
-    `build` makes a state of that checkpoint's weights, whose moments are then restored, or of initial ones.
+    `build` makes a state of that checkpoint's weights, whose moments are then restored, or of initial ones. Damaged
+    checkpoints are set aside, and the log is cut after the state's step; nothing is changed where there is no state.
+
+    Raises: CheckpointError where no checkpoint is whole, one cannot be read, or the newest is of another config.
     """
-
-    def on_bad(error: CheckpointError) -> None:
-        reporter.warn(f"{error}; going back to the checkpoint before it")
-
+    folders = checkpoint_folders(run.checkpoints_folder)
+    damaged = {folder: error for folder in folders if (error := damage(folder)) is not None}
+    whole = [folder for folder in folders if folder not in damaged]
+    if folders and not whole:
+        raise CheckpointError(
+            f"no checkpoint of {run.folder} is whole: {damaged[folders[-1]]}; put the file back, or delete "
+            f"{run.checkpoints_folder} to train from the beginning"
+        )
+    state = restore(whole[-1], config, build) if whole else build(None)
     for place in (run.folder, run.tokenizer_folder, run.checkpoints_folder):
         remove_temporaries(place)
-    folder = newest_valid(run.checkpoints_folder, on_bad)
-    for later in checkpoint_folders(run.checkpoints_folder):
-        if folder is None or later > folder:
-            set_aside(later)
-    state = build(None) if folder is None else restore(folder, build)
+    for folder, error in damaged.items():
+        backwards = "" if folder < whole[-1] else f", and training goes on from {whole[-1].name}"
+        reporter.warn(f"{error}; its checkpoint is set aside as {set_aside(folder).name}{backwards}")
     cut_metrics(run.metrics_path, state.step)
     return state
 
@@ -140,7 +148,6 @@ def run_loop(
         journal.record("resume")
     if state.step:
         validate_if_due()  # where a signal cut it short
-        journal.save()  # what it found, in the checkpoint that was written without it
 
     while state.step < end and not stop:
         # 2. One step, written down; a request to stop leaves it unmade.
@@ -226,23 +233,25 @@ class _Journal(Generic[M]):
         self._judged: tuple[int, Mapping[str, float]] = (-1, {})  # the step of the last validation, and its outcome
         self.validated_steps: set[int] = set()
         self._log = MetricsLog(run.metrics_path)
-        self._begun = time.perf_counter() - state.elapsed_s  # seconds count over all sessions of the run
         self._saved_at = state.step or None
         self._saved_s = time.monotonic()
         if state.step:
             rows = read_metrics(run.metrics_path)
             self.last_row = next(filter(_is_result, reversed(rows)), self.last_row)
             self.validated_steps |= {row["step"] for row in rows if row["event"] == "valid"}
+            logged_s = [x for row in rows if isinstance(x := row.get("elapsed_s"), int | float)]
+            state.elapsed_s = max([state.elapsed_s, *logged_s])  # the row of a checkpoint comes after it
+        self._begun = time.perf_counter() - state.elapsed_s  # seconds count over all sessions of the run
 
-    def record(self, event: str, **fields: Any) -> Row:
+    def record(self, event: str, **fields: Any) -> None:
+        """Write a row, and show it as it was written."""
         self.state.elapsed_s = round(time.perf_counter() - self._begun, 3)
         place = {"step": self.state.step, **self.objective.progress(self.state.samples)}
         row = {"event": event, **place, **fields, "elapsed_s": self.state.elapsed_s}
         written = self._log.append(row)
-        self.reporter.row(row)
-        if _is_result(row):
+        self.reporter.row(written)
+        if _is_result(written):
             self.last_row = written
-        return row
 
     def train(self, step: Step, *, seconds: float) -> None:
         amounts = self.objective.progress(self.objective.train.batch_size)
@@ -265,11 +274,14 @@ class _Journal(Generic[M]):
         """Note the outcome of a validation, None if a request to stop cut it short."""
         if found is None:
             return
-        self.record(event, **found.logged, **facts)
-        self.validated_steps.add(self.state.step)
+        step = self.state.step
         if event == "valid" and all(map(math.isfinite, found.kept.values())):
-            self._judged = (self.state.step, found.kept)
-            self._saved_at = None  # a checkpoint of this step, if there is one, does not know
+            self._judged = (step, found.kept)
+            if self._saved_at == step:  # it was written without; the row comes after, which says that all is done
+                self.state.save(self.run, self.objective.config, judged=found.kept)
+                prune(self.run.checkpoints_folder)
+        self.record(event, **found.logged, **facts)
+        self.validated_steps.add(step)
 
     def has_ended(self) -> bool:
         """Whether the last thing that happened is the end."""
@@ -294,6 +306,6 @@ def _check_finite(state: TrainState[M], step: Step, reporter: Reporter) -> None:
     reporter.warn(f"{what}: not finite, so the step was skipped and no weight changed")
     if state.skipped_in_a_row >= MAX_SKIPPED:
         raise DivergedError(
-            f"{MAX_SKIPPED} steps in a row were not finite ({what}); lower --train.learning-rate or "
-            "--train.grad-clip, or use --train.precision fp32, and start again from the last checkpoint"
+            f"{MAX_SKIPPED} steps in a row were not finite ({what}); begin another run with a lower "
+            "--train.learning-rate or --train.grad-clip, or with --train.precision fp32"
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from gptrilogy.corpus.sources import OnSkip, stream_documents
-from gptrilogy.corpus.spooling import SPOOL, called, is_passing, spool, spooled
+from gptrilogy.corpus.spooling import called, is_passing, spool, spooled
 from gptrilogy.data.index import INDEX, SETS, WeightedSet, read_sets, write_sets
 from gptrilogy.data.shards import PackedData, link_shards, open_shards, pack
 from gptrilogy.data.split import Split, plan_split
@@ -33,7 +33,7 @@ def take_in(data: DataConfig, run: Run, note: Note, progress: Note) -> None:
         progress(f"read {n_bytes / 1e6:,.1f} MB")
 
     try:
-        taken = spool((*data.sources, *data.valid), run.folder / SPOOL, on_read)
+        taken = spool((*data.sources, *data.valid), run.spool_folder, on_read)
     except BaseException:
         run.config_path.unlink(missing_ok=True)  # so that the same command can be given again
         raise
@@ -44,7 +44,7 @@ def take_in(data: DataConfig, run: Run, note: Note, progress: Note) -> None:
 def readable(data: DataConfig, run: Run) -> DataConfig:
     """The same, with what `take_in` has read by the names of its files."""
     read = {
-        name: spooled(names, run.folder / SPOOL) for name, names in (("sources", data.sources), ("valid", data.valid))
+        name: spooled(names, run.spool_folder) for name, names in (("sources", data.sources), ("valid", data.valid))
     }
     return data.model_copy(update=read)
 

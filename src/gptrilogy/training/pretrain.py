@@ -39,7 +39,7 @@ def pretrain(
     """
     device = pick_device(config.train.device)
     objective = LanguageModelling(config, data, device)
-    state = begin(run, reporter, state_builder(config))
+    state = begin(run, config, reporter, state_builder(config))
     sample_steps = _sample_steps(config.train)
 
     def sample_if_due(state: TrainState[GPT]) -> None:

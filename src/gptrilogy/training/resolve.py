@@ -64,8 +64,3 @@ def micro_batch_size(config: RunConfig) -> int:
         if sum(memory_by_part(config.model, size, precision).values()) <= MEMORY_SHARE * memory_bytes():
             return math.ceil(batch_size / math.ceil(batch_size / size))  # even portions
     return 1
-
-
-def is_resolved(config: RunConfig) -> bool:
-    """Whether `resolve` has been here."""
-    return config.train.max_steps is not None and config.train.micro_batch_size is not None

@@ -5,13 +5,13 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from gptrilogy.checkpoints import MANIFEST, Checkpoint, amend_checkpoint, read_checkpoint, write_checkpoint
-from gptrilogy.config import Config, parse
+from gptrilogy.config import Config, Tree, parse
 from gptrilogy.errors import CheckpointError
 from gptrilogy.models.gpt import GPT
 from gptrilogy.models.weights import with_weights
@@ -20,6 +20,7 @@ from gptrilogy.training.config import RunConfig
 from gptrilogy.training.optimizer import build_optimizer, parameters
 
 M = TypeVar("M", bound=nn.Module)
+FIXED = ("model.", "task.", "train.optimizer", "train.lora_rank")  # what a checkpoint's tensors are made for
 
 
 @dataclass(slots=True)
@@ -58,12 +59,13 @@ class TrainState(Generic[M]):
         return Checkpoint(config.model_dump(mode="json"), self.model.state_dict(), tensors, values)
 
 
-def restore(folder: Path, build: Callable[[Checkpoint], TrainState[M]]) -> TrainState[M]:
+def restore(folder: Path, config: Config, build: Callable[[Checkpoint], TrainState[M]]) -> TrainState[M]:
     """The state as `TrainState.save` wrote it; `build` makes one of a checkpoint's weights alone.
 
-    Raises: CheckpointError where a file is damaged or belongs to another model.
+    Raises: CheckpointError where a file is damaged, or belongs to another model or optimizer than `config` says.
     """
     checkpoint = read_checkpoint(folder)
+    _check_same(folder, config, checkpoint)
     state = build(checkpoint)
     restore_optimizer(state.optimizer, checkpoint.train_tensors)
     restore_generators(checkpoint.train_tensors)
@@ -71,6 +73,32 @@ def restore(folder: Path, build: Callable[[Checkpoint], TrainState[M]]) -> Train
         return TrainState(state.model, state.optimizer, **checkpoint.train_values)
     except TypeError:
         raise CheckpointError(f"{folder} was written by another version: its training state has other fields") from None
+
+
+def _check_same(folder: Path, config: Config, checkpoint: Checkpoint) -> None:
+    """Compare a run's config with the one a checkpoint was written under, as far as its tensors depend on it.
+
+    Raises: CheckpointError naming the first field that was changed since.
+    """
+    then = _flat(parse(type(config), checkpoint.config).model_dump(mode="json"))
+    for name, value in _flat(config.model_dump(mode="json")).items():
+        if name.startswith(FIXED) and "dropout" not in name and value != then.get(name):
+            raise CheckpointError(
+                f"{folder} was written with {name} {then.get(name)}, and the run's config.json says {value}: put that "
+                "back, or begin another run"
+            )
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Fields by their dotted names.
+
+    >>> _flat({"seed": 1, "model": {"n_layer": 2}})
+    {'seed': 1, 'model.n_layer': 2}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(cast("Tree", value), f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
 
 
 def state_hash(checkpoint: Checkpoint) -> str:

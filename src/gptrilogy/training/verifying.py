@@ -55,7 +55,7 @@ def replay(
     kept = {int(manifest(folder)["step"]): folder for folder in checkpoint_folders(run.checkpoints_folder)}
     logged = max(rows, default=0)
     start = starting_step(sorted(kept), logged, steps)
-    state = restore(kept[start], build) if start in kept else build(None)
+    state = restore(kept[start], objective.config, build) if start in kept else build(None)
     compared: list[int] = []
     difference: str | None = None
     while difference is None and state.step < min(start + steps, logged):
