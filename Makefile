@@ -56,5 +56,5 @@ clean:  ## remove the environment and caches
 
 .venv/peers: .venv/dev
 	@echo "installing gptrilogy[peers] into .venv, which builds llama.cpp's Python binding (about ten minutes, once)"
-	$(PIP) --editable '.[peers]'
+	CMAKE_ARGS="$(CMAKE_ARGS) -DLLAVA_BUILD=OFF" $(PIP) --editable '.[peers]'  # without its models of pictures
 	@touch $@
