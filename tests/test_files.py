@@ -212,6 +212,15 @@ def test_each_folder_that_is_made_is_known_to_the_one_above_it(tmp_path: Path, m
     assert (tmp_path / "a" / "b" / "c").is_dir()
 
 
+def test_a_folder_that_cannot_be_flushed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*/a'"):
+        make_folder(tmp_path / "a")
+
+
 def test_a_folder_within_a_file_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path, error in (("file", FileExistsError), ("file/a", NotADirectoryError), ("file/a/b", NotADirectoryError)):

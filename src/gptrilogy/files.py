@@ -79,15 +79,20 @@ def write_atomic(path: Path, content: bytes) -> None:
 def make_folder(folder: Path) -> None:
     """Make a folder, and those above it that are missing, so that a power cut does not take their names back.
 
-    Raises: OSError.
+    Raises: OSError, which names it.
     """
     if folder.is_dir():
         return
     if not folder.parent.exists():
         make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    with suppress(PermissionError):  # of a place in which one may write and not read
+    try:
         flush(folder.parent)
+    except PermissionError:
+        pass  # a place in which one may write and not read
+    except OSError as error:
+        error.filename = str(folder)
+        raise
 
 
 @contextmanager
