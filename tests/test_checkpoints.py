@@ -38,7 +38,7 @@ from gptrilogy.checkpoints import (
     write_checkpoint,
     write_tensors,
 )
-from gptrilogy.errors import CheckpointError, UnreadableError
+from gptrilogy.errors import CheckpointError, UnreadableCheckpointError
 from gptrilogy.files import sha256_file, sha256_json
 from gptrilogy.tokenizers import BytesTokenizer, save_tokenizer
 
@@ -209,7 +209,9 @@ def test_one_that_cannot_be_read_is_not_taken_for_a_damaged_one(
     if reading == "read_sealed":
         readers.append(partial(best, tmp_path))  # which reads manifests alone
     for reader in readers:
-        with pytest.raises(UnreadableError, match=r"/step-00000001/.*: Input/output error; mend that, or move .*0001 "):
+        with pytest.raises(
+            UnreadableCheckpointError, match=r"/step-00000001/.*: Input/output error; mend that, or move .*0001 "
+        ):
             reader()
     assert not reports
 
@@ -318,7 +320,9 @@ def test_what_is_no_manifest_is_refused(content: bytes, whole: Path, tmp_path: P
 def test_a_checkpoint_of_another_version_says_so(whole: Path, tmp_path: Path) -> None:
     folder = copied(whole, tmp_path / "newer")
     rewrite_manifest(folder, {}, version=2)
-    with pytest.raises(UnreadableError, match="has version 2, this gptrilogy reads 1: use the one that wrote it"):
+    with pytest.raises(
+        UnreadableCheckpointError, match="has version 2, this gptrilogy reads 1: use the one that wrote it"
+    ):
         manifest(folder)
 
 

@@ -7,7 +7,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from gptrilogy.errors import CheckpointError, UnreadableError
+from gptrilogy.errors import CheckpointError, UnreadableCheckpointError
 from gptrilogy.files import (
     read_object,
     read_sealed,
@@ -87,8 +87,8 @@ def read_checkpoint(folder: Path, *, with_train_state: bool = True) -> Checkpoin
 def verify_checkpoint(folder: Path) -> None:
     """Compare every file with the manifest.
 
-    Raises: CheckpointError naming the first file that is missing, of another size, or of other bytes; UnreadableError
-    where that cannot be told.
+    Raises: CheckpointError naming the first file that is missing, of another size, or of other bytes;
+    UnreadableCheckpointError where that cannot be told.
     """
     for name, expected in manifest(folder)["files"].items():
         path = folder / name
@@ -108,8 +108,8 @@ def verify_checkpoint(folder: Path) -> None:
 def manifest(folder: Path) -> dict[str, Any]:
     """The list of files and the summary.
 
-    Raises: CheckpointError where there is none or it is not ours: the checkpoint then does not exist; UnreadableError
-    where that cannot be told.
+    Raises: CheckpointError where there is none or it is not ours: the checkpoint then does not exist;
+    UnreadableCheckpointError where that cannot be told.
     """
     path = folder / MANIFEST
     try:
@@ -121,7 +121,7 @@ def manifest(folder: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from None
     if listed.get("version") != VERSION:
-        raise UnreadableError(
+        raise UnreadableCheckpointError(
             f"{path} has version {listed.get('version')}, this gptrilogy reads {VERSION}: use the one that wrote it"
         )
     if not _is_inventory(listed.get("files")):
@@ -132,7 +132,7 @@ def manifest(folder: Path) -> dict[str, Any]:
 def newest_valid(checkpoints: Path, on_bad: Callable[[CheckpointError], None]) -> Path | None:
     """The last checkpoint whose every byte is right; damaged later ones are reported and passed over.
 
-    Raises: UnreadableError where a later one may be whole.
+    Raises: UnreadableCheckpointError where a later one may be whole.
     """
     for folder in reversed(checkpoint_folders(checkpoints)):
         if (error := damage(folder)) is None:
@@ -144,11 +144,11 @@ def newest_valid(checkpoints: Path, on_bad: Callable[[CheckpointError], None]) -
 def damage(folder: Path) -> CheckpointError | None:
     """What is wrong with a checkpoint, if anything.
 
-    Raises: UnreadableError where that cannot be told.
+    Raises: UnreadableCheckpointError where that cannot be told.
     """
     try:
         verify_checkpoint(folder)
-    except UnreadableError:
+    except UnreadableCheckpointError:
         raise
     except CheckpointError as error:
         return error
@@ -175,13 +175,13 @@ def best(checkpoints: Path) -> Path | None:
 
     Among equals it is the first. One whose manifest is missing or damaged is none.
 
-    Raises: UnreadableError where one may be better than the others.
+    Raises: UnreadableCheckpointError where one may be better than the others.
     """
     faults: dict[Path, float | None] = {}
     for folder in checkpoint_folders(checkpoints):
         try:
             summary = manifest(folder)
-        except UnreadableError:
+        except UnreadableCheckpointError:
             raise
         except CheckpointError:
             continue
@@ -255,8 +255,8 @@ def _read_object(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} cannot be read: {error!s:.100}") from None
 
 
-def _unreadable(path: Path, folder: Path, error: OSError) -> UnreadableError:
-    return UnreadableError(
+def _unreadable(path: Path, folder: Path, error: OSError) -> UnreadableCheckpointError:
+    return UnreadableCheckpointError(
         f"{path} cannot be read: {error.strerror}; mend that, or move {folder} elsewhere to do without it"
     )
 

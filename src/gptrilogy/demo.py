@@ -19,10 +19,10 @@ SEED = 0
 
 
 def demo(*, out: Path = Path("runs/demo"), force: Annotated[bool, Parameter(negative="")] = False) -> None:
-    """Train a GPT on 249 presidential messages before your eyes, in about five minutes on two cores.
+    """Train a GPT on 237 presidential messages before your eyes, in about five minutes on two cores.
 
-    A tokenizer is trained on the messages but for 12, a model is planned and trained, stopped by SIGTERM on the way
-    and resumed, and judged on the 12 messages it has never seen, beside xz, a strong file compressor.
+    A tokenizer is trained on them, a model is planned and trained, stopped by SIGTERM on the way and resumed, and
+    judged on 12 other messages, which it has never seen, beside xz, a strong file compressor.
 
     Parameters
     ----------

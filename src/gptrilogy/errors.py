@@ -5,7 +5,7 @@ GPTrilogyError
 ├── DataError          text or shards that cannot be used
 ├── TokenizerError     a text or token id outside a tokenizer's reach
 ├── CheckpointError    a saved state is missing, damaged or foreign
-│   └── UnreadableError    it may be whole, but cannot be read here and now
+│   └── UnreadableCheckpointError    it may be whole, but cannot be read here and now
 ├── FormatError        another program's files cannot be read, or cannot hold this model
 ├── MissingExtraError  an optional dependency is not installed
 ├── RunError           a run folder cannot be made or used
@@ -38,7 +38,7 @@ class CheckpointError(GPTrilogyError):
     """A saved state is missing, damaged, or belongs to something else."""
 
 
-class UnreadableError(CheckpointError):
+class UnreadableCheckpointError(CheckpointError):
     """A saved state that may be whole, but not for this process, this disk or this version: do not go on without it."""
 
 

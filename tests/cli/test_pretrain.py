@@ -156,6 +156,14 @@ def test_a_wrong_field_gets_one_line(
     assert said.out == ""
 
 
+def test_a_run_is_not_made_of_its_source(gpt: Gpt, novel: Path) -> None:
+    before = [*novel.iterdir()]
+    said = gpt("pretrain", novel, "--out", f"{novel}/../{novel.name}", "--max-steps", 2, *TINY)
+    assert said.code == 2
+    assert "is also a source of text: name another folder for the run" in one_line(said.err)
+    assert [*novel.iterdir()] == before
+
+
 def test_no_source_and_no_out_are_asked_for(gpt: Gpt, novel: Path) -> None:
     assert gpt("pretrain", "--out", "run").code == 2
     assert gpt("pretrain", novel).code == 2

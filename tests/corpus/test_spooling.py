@@ -151,6 +151,13 @@ def test_what_gives_nothing_is_refused(tmp_path: Path, pipe: Pipe) -> None:
         spool(["-"], tmp_path / "spool")
 
 
+def test_a_run_is_no_source_but_the_text_it_has_packed(tmp_path: Path) -> None:
+    for name in ("config.json", "environment.json"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(ConfigError, match=r"is a run, not a text: the text it has packed is .*/data"):
+        check_sources([str(tmp_path)])
+
+
 def test_a_source_is_given_once(tmp_path: Path, pipe: Pipe) -> None:
     pipe(b"text")
     (tmp_path / "a.txt").write_text("a")

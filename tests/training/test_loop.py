@@ -9,7 +9,7 @@ import pytest
 from gptrilogy import checkpoints
 from gptrilogy.checkpoints import MODEL, best, checkpoint_folders, manifest
 from gptrilogy.config import Tree, merge
-from gptrilogy.errors import CheckpointError, RunError, UnreadableError
+from gptrilogy.errors import CheckpointError, RunError, UnreadableCheckpointError
 from gptrilogy.files import sha256_file
 from gptrilogy.runs import MetricsLog, Row, Run, read_metrics
 from gptrilogy.training import pretrain as pretraining
@@ -104,7 +104,9 @@ def test_a_checkpoint_that_cannot_be_read_stops_the_run_and_loses_nothing(
 
     with monkeypatch.context() as guarded:
         guarded.setattr(checkpoints, "sha256_file", read)
-        with pytest.raises(UnreadableError, match=r"model\.safetensors cannot be read: Permission denied; mend that"):
+        with pytest.raises(
+            UnreadableCheckpointError, match=r"model\.safetensors cannot be read: Permission denied; mend that"
+        ):
             train(run)
     assert contents(run.folder) == before
     train(run)

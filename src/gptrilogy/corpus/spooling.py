@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, TypeAlias, cast
 
-from gptrilogy.corpus.readers.finding import SourceFile
+from gptrilogy.corpus.readers.finding import SourceFile, is_run
 from gptrilogy.corpus.readers.limits import Limits, UnreadableError
 from gptrilogy.corpus.readers.opening import opened
 from gptrilogy.corpus.sources import MAX_WINDOW_BYTES
@@ -45,7 +45,7 @@ def called(source: str) -> str:
 def check_sources(sources: Iterable[str]) -> None:
     """What can be known to be wrong with sources before any is read.
 
-    Raises: ConfigError where one is given twice, or standard input is a keyboard.
+    Raises: ConfigError where one is given twice or is a run, or standard input is a keyboard.
     """
     names = list(sources)
     counts = Counter(map(_identity, names))
@@ -53,6 +53,8 @@ def check_sources(sources: Iterable[str]) -> None:
         if counts[_identity(name)] > 1:
             remedy = "it can be read once" if is_passing(name) else "a larger weight makes a set count for more"
             raise ConfigError(f"{called(name)} is given twice: leave one out; {remedy}")
+        if is_run(Path(name)):
+            raise ConfigError(f"{name} is a run, not a text: the text it has packed is {Path(name) / 'data'}")
     if any(name in STDIN for name in names) and (sys.stdin is None or sys.stdin.closed or sys.stdin.isatty()):
         raise ConfigError(
             "- is standard input, and nothing is piped into it: cat novels/*.txt | gpt ..., or name a file or folder"

@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from gptrilogy.checkpoints import MANIFEST, Checkpoint, amend_checkpoint, read_checkpoint, write_checkpoint
 from gptrilogy.config import Config, Tree, parse
-from gptrilogy.errors import CheckpointError
+from gptrilogy.devices import memory_bytes
+from gptrilogy.errors import CheckpointError, ConfigError
 from gptrilogy.models.gpt import GPT
 from gptrilogy.models.weights import with_weights
 from gptrilogy.runs import MetricsLog, Run
+from gptrilogy.scaling.compute import n_parameters
 from gptrilogy.training.config import RunConfig
 from gptrilogy.training.optimizer import build_optimizer, parameters
 
@@ -119,10 +121,29 @@ def state_hash(checkpoint: Checkpoint) -> str:
 
 
 def fresh_state(config: RunConfig, device: torch.device) -> TrainState[GPT]:
-    """A language model with initial weights from the seed; the global generator (dropout) starts from it too."""
+    """A language model with initial weights from the seed; the global generator (dropout) starts from it too.
+
+    Raises: ConfigError where this machine has too little memory.
+    """
+    _check_memory(config, device)
     torch.manual_seed(config.seed)
     model = GPT(config.model, torch.Generator().manual_seed(config.seed)).to(device)
     return TrainState(model, build_optimizer(model, config.train))
+
+
+def _check_memory(config: RunConfig, device: torch.device) -> None:
+    """Refuse what the system would end half-way, without a word; activations, an estimate, are left out.
+
+    Raises: ConfigError.
+    """
+    n_moments = 1 if config.train.optimizer == "muon" else 2
+    n_weights = n_parameters(config.model)
+    needed = (2 + n_moments) * 4 * n_weights
+    if device.type == "cpu" and needed > memory_bytes():
+        raise ConfigError(
+            f"a model of {n_weights:,} weights takes {needed / 1e9:,.1f} GB to train with its gradients and moments, "
+            f"and this machine has {memory_bytes() / 1e9:,.1f} GB: choose a smaller one"
+        )
 
 
 def load_model(checkpoint: Checkpoint, device: torch.device) -> GPT:

@@ -43,6 +43,16 @@ def test_a_folder_gives_its_files_by_name_and_tells_what_it_leaves(crawl: Path) 
     ]
 
 
+def test_a_run_within_a_folder_is_not_read(crawl: Path) -> None:
+    before, skipped = [file.name for file in find_files([str(crawl)])], list[tuple[str, str]]()
+    (crawl / "runs" / "one" / "data").mkdir(parents=True)
+    for name in ("config.json", "environment.json", "metrics.jsonl", "data/page.txt"):
+        (crawl / "runs" / "one" / name).write_text("{}")
+    files = find_files([str(crawl)], on_skip=lambda path, reason: skipped.append((path, reason)))
+    assert [file.name for file in files] == before
+    assert (str(crawl / "runs" / "one"), "a run") in skipped
+
+
 def test_the_names_of_files_do_not_depend_on_the_way_to_their_folder(
     crawl: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

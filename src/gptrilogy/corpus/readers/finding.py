@@ -90,6 +90,11 @@ def locate(source: str) -> Path:
     return root
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a folder is what training has made, whose files are no text to train on."""
+    return (folder / "config.json").is_file() and (folder / "environment.json").is_file()
+
+
 def format_of(name: str) -> Format | None:
     """What a file holds by its name, compressed or not.
 
@@ -147,6 +152,9 @@ def _walk(root: Path, skip: OnSkip) -> Iterator[Path]:
             skip(str(path), "a link to a folder that is already read")
             continue
         entered.add(identity)
+        if path != root and is_run(path):
+            skip(str(path), "a run")
+            continue
         children = sorted(path.iterdir(), key=lambda child: child.name, reverse=True)
         for hidden in (child for child in reversed(children) if child.name.startswith(".")):
             skip(str(hidden), "hidden")
