@@ -20,8 +20,8 @@ from bench.record import Log, facts, write_record
 from bench.report import table
 from gptrilogy.config import parse
 from gptrilogy.corpus.sotu import find_speeches
+from gptrilogy.metrics import read_metrics
 from gptrilogy.models.config import GPTConfig
-from gptrilogy.runs import read_metrics
 from gptrilogy.scaling.compute import n_parameters
 from gptrilogy.training.config import RunConfig
 

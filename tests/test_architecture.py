@@ -16,7 +16,8 @@ STRATA = [
     ["errors"],
     ["config"],
     ["files", "extras"],
-    ["runs", "devices", "papers"],
+    ["metrics", "devices", "papers"],
+    ["runs"],
     ["native"],
     ["tokenizers", "models", "corpus"],
     ["data", "checkpoints", "scaling"],
@@ -31,7 +32,19 @@ STRATA = [
     ["__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(STRATA) for name in names}
-TORCH_FREE = ["cli", "config", "corpus", "errors", "files", "papers", "recipes", "runs", "scaling", "tokenizers"]
+TORCH_FREE = [
+    "cli",
+    "config",
+    "corpus",
+    "errors",
+    "files",
+    "metrics",
+    "papers",
+    "recipes",
+    "runs",
+    "scaling",
+    "tokenizers",
+]
 VERBS = [
     [],
     ["demo"],

@@ -8,7 +8,7 @@ import pytest
 
 from gptrilogy import demo
 from gptrilogy.corpus.sotu import find_speeches
-from gptrilogy.runs import read_metrics
+from gptrilogy.metrics import read_metrics
 
 
 @pytest.fixture(scope="module")

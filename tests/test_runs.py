@@ -1,5 +1,4 @@
 import errno
-import json
 import os
 import subprocess
 import sys
@@ -9,7 +8,8 @@ import pytest
 
 from gptrilogy import runs
 from gptrilogy.errors import DataError, RunError
-from gptrilogy.runs import MetricsLog, Run, cut_metrics, read_metrics
+from gptrilogy.files import remove_temporaries
+from gptrilogy.runs import Run
 
 CONFIG, ENVIRONMENT = {"seed": 1}, {"threads": 2}
 HOLD_THE_LOCK = """
@@ -66,35 +66,37 @@ def test_force_deletes_the_run_and_nothing_that_is_not_its(run: Run) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("something", encoding="utf-8")
     Run.create(run.folder, {"seed": 9}, ENVIRONMENT, force=True)
+    remove_temporaries(run.folder)
     left = {path.relative_to(run.folder).as_posix() for path in run.folder.rglob("*") if path.is_file()}
     assert left == {"config.json", "environment.json", "notes.txt", "texts/novel.txt"}
     assert run.config() == {"seed": 9}
 
 
-@pytest.mark.parametrize("part", ["checkpoints", "data", "metrics.jsonl"])
-def test_what_force_cannot_delete_is_named_and_still_a_run(
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in folder.rglob("*") if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("part", ["config.json", "checkpoints", "data", "metrics.jsonl"])
+def test_what_force_cannot_move_is_named_and_still_the_run_it_was(
     part: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    denied = run.folder / part / "x" if "." not in part else run.folder / part
     for path in (run.metrics_path, run.data_folder / "x", run.checkpoints_folder / "x"):
         path.parent.mkdir(exist_ok=True)
         path.write_text("something", encoding="utf-8")
-    unlink = os.unlink
+    before, rename = contents(run.folder), Path.rename
 
-    def guarded(path: str | Path, *, dir_fd: int | None = None) -> None:
-        if Path(path).name == denied.name and (
-            dir_fd is None or f"/{part}" in str(Path(f"/proc/self/fd/{dir_fd}").readlink())
-        ):
-            raise PermissionError(13, "Permission denied", str(denied))
-        unlink(path, dir_fd=dir_fd)
+    def guarded(path: Path, target: Path) -> Path:
+        if path == run.folder / part:
+            raise PermissionError(13, "Permission denied", str(path))
+        return rename(path, target)
 
     with monkeypatch.context() as disk:
-        disk.setattr(os, "unlink", guarded)
-        with pytest.raises(RunError, match=rf"cannot delete .*{part}.* of the run in .*: Permission denied; mend that"):
+        disk.setattr(Path, "rename", guarded)
+        with pytest.raises(RunError, match=rf"cannot put .*{part} of the run in .* aside: Permission denied; mend"):
             Run.create(run.folder, {"seed": 9}, ENVIRONMENT, force=True)
-    assert run.holds_a_run()
-    Run.create(run.folder, {"seed": 9}, ENVIRONMENT, force=True)
-    assert {path.name for path in run.folder.iterdir()} == {"config.json", "environment.json"}
+    assert contents(run.folder) == before
 
 
 @pytest.mark.parametrize("name", ["data", "tokenizer", "initial", "pretraining"])
@@ -115,6 +117,26 @@ def test_a_preparation_that_fails_for_good_leaves_no_run_and_any_other_does(run:
     with pytest.raises(DataError), run.taken_back_on(DataError):
         raise DataError("no text")
     assert [*run.folder.iterdir()] == []
+
+
+@pytest.mark.parametrize("error", [DataError("no text"), RunError("full"), KeyboardInterrupt()])
+def test_a_run_that_another_replaces_is_back_if_that_cannot_be_prepared(error: BaseException, run: Run) -> None:
+    for name in ("x", "step-00000001/model"):
+        path = run.checkpoints_folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("something", encoding="utf-8")
+    before = contents(run.folder)
+    new = Run.create(run.folder, {"seed": 9}, ENVIRONMENT, force=True)
+    new.data_folder.mkdir()
+    (new.data_folder / "half").touch()
+    with pytest.raises(type(error)), new.taken_back_on(DataError):
+        raise error
+    assert contents(run.folder) == before
+    new = Run.create(run.folder, {"seed": 9}, ENVIRONMENT, force=True)
+    with new.taken_back_on(DataError):
+        assert new.config() == {"seed": 9}
+    assert contents(run.folder).keys() == {"config.json", "environment.json"}
+    assert [path.name for path in run.folder.glob(".*")] == []
 
 
 def test_a_run_that_cannot_be_written_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,75 +213,6 @@ def test_an_error_under_the_lock_is_not_mistaken_for_another_process(run: Run) -
         pass
 
 
-def test_rows_are_read_back_as_they_were_written(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.jsonl"
-    assert read_metrics(path) == []
-    log = MetricsLog(path)
-    rows = [{"event": "train", "step": 1, "loss_nats": 0.1 + 0.2}, {"event": "note", "step": 1, "text": "né\u2028\n"}]
-    assert [log.append(row) for row in rows] == rows
-    assert read_metrics(path) == rows
-    assert log.append({"event": "train", "step": 2, "loss_nats": float("nan"), "grad_norm": float("-inf")}) == {
-        "event": "train",
-        "step": 2,
-        "loss_nats": None,
-        "grad_norm": None,
-    }
-    assert len(path.read_text("ascii").splitlines()) == 3
-
-
-def test_a_line_torn_anywhere_is_left_out(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.jsonl"
-    row, last = {"event": "train", "step": 1}, '{"event": "train", "step": 12}'
-    for length in range(len(last)):
-        path.write_text(json.dumps(row) + "\n" + last[:length], encoding="utf-8")
-        assert read_metrics(path) == [row]
-    for damaged in (
-        b'{"text": "\xc3',
-        b"12\n",
-        b'{"event": "train"}\n',
-        b'{"evens": "train", "step": 2}\n',
-        b"[" * 100_000,
-    ):
-        path.write_bytes(b'{"event": "train", "step": 1}\n' + damaged)
-        assert read_metrics(path) == [row]
-
-
-def test_rows_after_a_step_are_cut_with_a_torn_line(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.jsonl"
-    log = MetricsLog(path)
-    for step in range(1, 6):
-        log.append({"event": "train", "step": step})
-    log.append({"event": "valid", "step": 3})
-    path.write_bytes(path.read_bytes() + b'{"event": "tr')
-    cut_metrics(path, 3)
-    log.append({"event": "resume", "step": 3})
-    assert [(row["event"], row["step"]) for row in read_metrics(path)] == [
-        ("train", 1),
-        ("train", 2),
-        ("train", 3),
-        ("valid", 3),
-        ("resume", 3),
-    ]
-    cut_metrics(tmp_path / "new.jsonl", 0)
-    assert (tmp_path / "new.jsonl").read_bytes() == b""
-
-
-@pytest.mark.parametrize("failing", ["open", "fsync"])
-def test_a_full_disk_under_the_log_is_named(failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "metrics.jsonl"
-    MetricsLog(path).flush()  # there is nothing yet
-    MetricsLog(path).append({"event": "train", "step": 1})
-    before = path.read_bytes()
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(*((Path, "write_bytes") if failing == "open" else (os, "fsync")), full)
-    with pytest.raises(RunError, match=r"cannot write .*metrics\.jsonl: No space left on device; mend that, and `gpt"):
-        cut_metrics(path, 0) if failing == "open" else MetricsLog(path).flush()
-    assert path.read_bytes() == before
-
-
 def test_a_folder_in_which_nothing_can_be_locked_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def read_only(*_: object, **__: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
@@ -267,9 +220,3 @@ def test_a_folder_in_which_nothing_can_be_locked_is_named(run: Run, monkeypatch:
     monkeypatch.setattr(os, "open", read_only)
     with pytest.raises(RunError, match=r"cannot work in .*/run: Read-only file system; it must be"), run.locked():
         pass
-
-
-def test_a_log_that_cannot_be_written_says_how_to_go_on(tmp_path: Path) -> None:
-    (tmp_path / "metrics.jsonl").mkdir()
-    with pytest.raises(RunError, match=r"cannot write .*metrics\.jsonl: Is a directory; mend that, and `gpt resume"):
-        MetricsLog(tmp_path / "metrics.jsonl").append({"step": 1})

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from gptrilogy.runs import Run, read_metrics
+from gptrilogy.metrics import read_metrics
+from gptrilogy.runs import Run
 from torture.commands import Ended
 from torture.subject import Ending, Kind, Subject, newest_step
 from torture.tally import Tally

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 from gptrilogy.checkpoints import newest_valid
-from gptrilogy.runs import Run, read_metrics
+from gptrilogy.metrics import read_metrics
+from gptrilogy.runs import Run
 from torture.commands import Ended, Running, Starter
 from torture.subject import Kind, Subject
 from torture.tally import Tally

@@ -24,7 +24,7 @@ WHILE_TRAINING = {
     "validation": "gptrilogy.models.gpt:GPT.token_nats",
     "saving": "gptrilogy.checkpoints:write_tensors",
     "sampling": "gptrilogy.generation.language_model:LanguageModel.complete",
-    "the log": "gptrilogy.runs:MetricsLog.append",
+    "the log": "gptrilogy.metrics:MetricsLog.append",
 }
 
 

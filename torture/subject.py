@@ -11,7 +11,8 @@ from typing import Any
 import safetensors.numpy
 
 from gptrilogy.checkpoints import checkpoint_folders, manifest
-from gptrilogy.runs import Run, read_metrics
+from gptrilogy.metrics import read_metrics
+from gptrilogy.runs import Run
 from torture.commands import Ended, Warm
 
 WORDS = ["a", "truth", "universally", "acknowledged", "single", "man", "in", "possession", "of", "good", "fortune"]

@@ -95,7 +95,8 @@ def _stop_and_resume(command: list[str], out: Path) -> None:
 
 def _is_past(out: Path, share: float) -> bool:
     """Whether a run has done this share of its steps."""
-    from gptrilogy.runs import Run, read_metrics
+    from gptrilogy.metrics import read_metrics
+    from gptrilogy.runs import Run
 
     run = Run(out)
     if not run.metrics_path.exists():
@@ -106,7 +107,8 @@ def _is_past(out: Path, share: float) -> bool:
 
 
 def _last_bits(out: Path) -> float:
-    from gptrilogy.runs import Run, read_metrics
+    from gptrilogy.metrics import read_metrics
+    from gptrilogy.runs import Run
 
     rows = [row for row in read_metrics(Run(out).metrics_path) if row["event"] == "end"]
     return float(rows[-1]["bits_per_byte"])

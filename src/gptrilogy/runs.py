@@ -1,4 +1,4 @@
-"""The run folder: where everything of one training run lies, and the log of its numbers.
+"""The run folder: where everything of one training run lies, and how one comes to be.
 
 RUN/config.json  environment.json  metrics.jsonl  tokenizer/  data/
     of fine-tuning also  initial/  pretraining/
@@ -6,20 +6,18 @@ RUN/checkpoints/step-00000100/{manifest.json, config.json, model.safetensors, to
 """
 
 import fcntl
-import json
-import math
 import os
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeAlias, cast
+from typing import Self
 
+from gptrilogy.config import Tree
 from gptrilogy.errors import RunError
-from gptrilogy.files import SEAL, flush, make_folder, read_object, sha256_json, write_atomic, write_json, write_sealed
+from gptrilogy.files import SEAL, make_folder, read_object, sha256_json, write_json, write_sealed
 
-Row: TypeAlias = dict[str, Any]  # one line of metrics.jsonl
 ASKED = "asked"  # the one key of config.json until what was asked for under it is resolved
 
 
@@ -79,26 +77,18 @@ class Run:
         return self.config_path.exists() or self.checkpoints_folder.exists()
 
     @classmethod
-    def create(cls, folder: Path, config: Row, environment: Row, *, force: bool = False) -> Self:
-        """Make the folder and write what was asked for; with `force`, a run that it holds is deleted first.
+    def create(cls, folder: Path, config: Tree, environment: Tree, *, force: bool = False) -> Self:
+        """Make the folder and write what was asked for; with `force`, a run that it holds is put aside first.
 
-        Where others may want the same folder, be `at_work` in it before.
+        It comes back where `taken_back_on` fails, and is deleted once the new one is prepared. Where others may want
+        the same folder, be `at_work` in it before.
 
-        Raises: RunError where it holds a run already that may not or cannot be deleted, or cannot be written.
+        Raises: RunError where it holds a run already that may not or cannot be put aside, or cannot be written.
         """
         run = cls(folder)
+        run.check_free(force=force)
         if run.holds_a_run():
-            if not force:
-                raise RunError(
-                    f"{folder} already holds a run: `gpt resume {folder}` continues it, --force deletes it and "
-                    "starts afresh, another --out leaves it alone"
-                )
-            run.delete()
-        if strangers := [part.name for part in run._parts if part.exists()]:
-            raise RunError(
-                f"{folder} holds no run, but {strangers[0]}/, which a run would write into: choose another --out, or "
-                "delete it"
-            )
+            run._put_aside()
         try:
             make_folder(folder)
             write_json(run.environment_path, environment)
@@ -106,6 +96,23 @@ class Run:
         except OSError as error:
             raise RunError(f"cannot write the run folder {folder}: {error.strerror}; choose another --out") from None
         return run
+
+    def check_free(self, *, force: bool = False) -> None:
+        """Refuse to make a run in a folder that holds one, unless by `force`, or that holds what only a run should.
+
+        Raises: RunError.
+        """
+        if self.holds_a_run():
+            if not force:
+                raise RunError(
+                    f"{self.folder} already holds a run: `gpt resume {self.folder}` continues it, --force deletes it "
+                    "and starts afresh, another --out leaves it alone"
+                )
+        elif strangers := [part.name for part in self._parts if part.exists()]:
+            raise RunError(
+                f"{self.folder} holds no run, but {strangers[0]}/, which a run would write into: choose another --out, "
+                "or delete it"
+            )
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -120,7 +127,7 @@ class Run:
             )
         return run
 
-    def config(self) -> Row:
+    def config(self) -> Tree:
         """What the run was asked for and has resolved, as it was written; or as somebody left it who took the seal off.
 
         Raises: RunError where it cannot be read, or is not what its seal says.
@@ -134,10 +141,10 @@ class Run:
             )
         return config
 
-    def write_config(self, config: Row) -> None:
+    def write_config(self, config: Tree) -> None:
         write_sealed(self.config_path, config)
 
-    def environment(self) -> Row:
+    def environment(self) -> Tree:
         """What the run began with.
 
         Raises: RunError where it does not say how many threads, which decides how sums are rounded.
@@ -187,105 +194,57 @@ class Run:
     def _parts(self) -> tuple[Path, ...]:
         return (self.data_folder, self.tokenizer_folder, self.initial_folder, self.pretraining_folder)
 
+    @property
+    def _all_parts(self) -> tuple[Path, ...]:
+        """The config first, without which nothing goes on; the checkpoints last, which show that there is a run."""
+        files = (self.config_path, self.environment_path, self.metrics_path, self.picture_path)
+        return (*files, *self._parts, self.spool_folder, self.checkpoints_folder)
+
     @contextmanager
     def taken_back_on(self, *errors: type[Exception]) -> Generator[None]:
-        """Delete this new run where one of these errors ends its preparation: the corrected command finds no run."""
+        """Delete this new run where one of these errors ends its preparation, so that the command can be corrected.
+
+        If it replaces another, whatever ends its preparation puts that one back; once it is prepared, that is deleted.
+        """
         try:
             yield
-        except errors:
-            with suppress(RunError):
-                self.delete()
+        except BaseException as error:
+            if isinstance(error, errors) or self._replaced.exists():
+                with suppress(OSError):
+                    for path in self._all_parts:
+                        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+                    self._put_back()
             raise
+        shutil.rmtree(self._replaced, ignore_errors=True)
 
-    def delete(self) -> None:
-        """The config first, without which nothing goes on; the checkpoints last, by which the rest is known for a run.
+    @property
+    def _replaced(self) -> Path:
+        return self.folder / ".replaced.tmp"  # which goes with all temporaries
 
-        Raises: RunError naming what cannot be deleted.
-        """
+    def _put_aside(self) -> None:
+        """Raises: RunError naming what cannot be moved."""
+        shutil.rmtree(self._replaced, ignore_errors=True)
         try:
-            for path in (self.config_path, self.environment_path, self.metrics_path, self.picture_path):
-                path.unlink(missing_ok=True)
-            for folder in (*self._parts, self.spool_folder, self.checkpoints_folder):
-                with suppress(FileNotFoundError):
-                    shutil.rmtree(folder)
+            self._replaced.mkdir(exist_ok=True)
+            for path in filter(Path.exists, self._all_parts):
+                path.rename(self._replaced / path.name)
         except OSError as error:
+            with suppress(OSError):
+                self._put_back()
             raise RunError(
-                f"cannot delete {error.filename} of the run in {self.folder}: {error.strerror}; mend that, or choose "
-                "another --out"
+                f"cannot put {error.filename} of the run in {self.folder} aside: {error.strerror}; mend that, or "
+                "choose another --out"
             ) from None
 
-
-class MetricsLog:
-    """`metrics.jsonl`, appended a row at a time: the truth about a run, from which every picture is drawn.
-
-    JSON has no infinity and no NaN: where a number is one, the row says null.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def append(self, row: Row) -> Row:
-        """Add a row and return it as it was written.
-
-        Raises: RunError where the disk is full or gone.
-        """
-        finite = {key: None if isinstance(x, float) and not math.isfinite(x) else x for key, x in row.items()}
-        with _explained(self.path), self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(finite, allow_nan=False) + "\n")
-        return finite
-
-    def flush(self) -> None:
-        """Force the rows out to the disk, so that they outlive what a checkpoint of the same step outlives.
-
-        Raises: RunError where the disk is full or gone.
-        """
-        with _explained(self.path):
-            if self.path.exists():
-                flush(self.path)
+    def _put_back(self) -> None:
+        """Raises: OSError."""
+        for path in reversed(self._all_parts):
+            if (kept := self._replaced / path.name).exists():
+                kept.rename(path)
+        self._replaced.rmdir()
 
 
-def read_metrics(path: Path) -> list[Row]:
-    """All rows of a run's log that are whole: what a killed process cut short, or a disk damaged, is left out."""
-    return [row for row in read_rows(path) if "event" in row and isinstance(row.get("step"), int)]
-
-
-def read_rows(path: Path) -> list[Row]:
-    """The JSON objects of a file that has one a line; a line that holds none is left out."""
-    if not path.exists():
-        return []
-    rows: list[Row] = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            row: object = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(row, dict):
-            rows.append(cast("Row", row))
-    return rows
-
-
-def cut_metrics(path: Path, step: int) -> None:
-    """Drop the rows after a checkpoint's step, which a resumed run will write again.
-
-    Raises: RunError where the disk is full or gone.
-    """
-    with _explained(path):
-        kept = [row for row in read_metrics(path) if row["step"] <= step]
-        write_atomic(path, "".join(json.dumps(row) + "\n" for row in kept).encode())
-
-
-@contextmanager
-def _explained(path: Path) -> Generator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise RunError(
-            f"cannot write {path}: {error.strerror}; mend that, and `gpt resume {path.parent}` goes on from the last "
-            "checkpoint"
-        ) from None
-
-
-def _read(path: Path) -> Row:
+def _read(path: Path) -> Tree:
     try:
         return read_object(path)
     except (OSError, ValueError, RecursionError) as error:

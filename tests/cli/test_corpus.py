@@ -82,6 +82,12 @@ def test_a_build_ends_with_tables_of_what_was_kept_and_dropped(first: Said) -> N
     assert first.out.endswith(f"Look at it: gpt corpus card {OUT}\nTrain on it: gpt pretrain {OUT} --out RUN\n")
 
 
+def test_help_says_what_each_verb_is_for(gpt: Gpt) -> None:
+    said = " ".join(gpt("corpus", "--help").out.split())
+    for verb in ("build Clean training text", "card A page about a corpus"):
+        assert verb in said
+
+
 def test_the_same_command_finds_it_finished(gpt: Gpt, first: Said, corpus: Path) -> None:
     said = gpt(*BUILD)
     assert (said.code, said.out) == (0, first.out)

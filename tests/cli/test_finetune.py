@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gpt_command import Gpt
-from gptrilogy.runs import read_metrics
+from gptrilogy.metrics import read_metrics
 
 FAST = ["--train.learning-rate", "0.02", "--train.precision", "fp32", "--train.batch-size", "8", "--train.dropout", "0"]
 SHORT = [*FAST, "--train.max-steps", "4"]
@@ -159,6 +159,12 @@ def test_bad_input_gets_one_line_and_leaves_nothing_behind(
     assert last.startswith("gpt: ")
     assert re.search(message, last)
     assert not (tmp_path / "tuned").exists()
+
+
+def test_a_folder_that_holds_a_run_is_refused_before_anything_is_read(gpt: Gpt, trained: Path) -> None:
+    said = gpt("finetune", trained, "nowhere.jsonl", "--task", "classification", "--out", trained)
+    assert said.code == 1
+    assert said.err.startswith(f"gpt: {trained} already holds a run")
 
 
 def test_without_a_folder_to_make_one_is_asked_for(gpt: Gpt, trained: Path, write: Write) -> None:

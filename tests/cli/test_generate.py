@@ -75,6 +75,7 @@ def test_bad_settings_get_one_line(gpt: Gpt, trained: Path, words: list[object],
     said = gpt("generate", trained, *words)
     assert said.code == code
     assert says in said.err.splitlines()[-1]
+    assert "note:" not in said.err
     assert said.out == ""
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gpt_command import TEXT, TINY, Gpt
-from gptrilogy.runs import read_metrics
+from gptrilogy.metrics import read_metrics
 from written_corpus import write_corpus
 
 TABLE = "mixture: windows of 2 sets by weights, which add up to 1.01 and are divided by that"

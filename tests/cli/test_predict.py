@@ -112,6 +112,12 @@ def test_what_came_before_a_bad_row_is_given_out(tuned: Path, tmp_path: Path, gp
     assert "new.jsonl:2" in said.err
 
 
+def test_nothing_that_looks_like_a_result_comes_of_a_file_that_is_not_there(tuned: Path, gpt: Gpt) -> None:
+    said = gpt("predict", tuned, "nowhere")
+    assert (said.code, said.out) == (1, "")
+    assert said.err == "gpt: cannot read nowhere: No such file or directory; check the name and its permissions\n"
+
+
 def test_a_label_unknown_to_the_run_is_refused(tuned: Path, tmp_path: Path, gpt: Gpt) -> None:
     (tmp_path / "new.jsonl").write_text('{"text": "A triumph.", "label": "goood"}\n')
     said = gpt("predict", tuned, tmp_path / "new.jsonl")

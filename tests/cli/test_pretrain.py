@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from gpt_command import TEXT, TINY, Gpt
-from gptrilogy.runs import Run, read_metrics
+from gptrilogy.metrics import read_metrics
+from gptrilogy.runs import Run
 
 
 def one_line(err: str) -> str:
@@ -267,6 +268,41 @@ def test_the_corrected_command_finds_no_run(gpt: Gpt, novel: Path, tmp_path: Pat
     assert gpt("pretrain", text, *words).code == 1
     assert [path.name for path in run.iterdir()] == [".lock"]
     assert gpt("pretrain", novel, *words).code == 0
+
+
+@pytest.mark.parametrize("wrong", ["source", "tokenizer", "valid", "own text", "own tokenizer"])
+def test_force_costs_no_run_where_the_new_one_cannot_be(
+    wrong: str, gpt: Gpt, trained: Path, novel: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    words: dict[str, list[object]] = {
+        "source": ["nowhere.txt"],
+        "tokenizer": [novel, "--tokenizer", "nowhere"],
+        "valid": [novel, "--valid", "nowhere.txt"],
+        "own text": [run / "data"],
+        "own tokenizer": [novel, "--tokenizer", run],
+    }
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    said = gpt("pretrain", "--out", run, "--max-steps", 2, "--force", *TINY, *words[wrong])
+    assert said.code == 1
+    one_line(said.err)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("pretrain", "x", "--out", "y", "--stop-at", -1), "--stop-at"),
+        (("resume", "x", "--stop-at", 0), "--stop-at"),
+        (("pretrain", "x", "--out", ""), "for --out: it is empty: name a folder"),
+        (("pretrain", "x", "--out", "y", "--model.n-layer", 10**8), "model.n_layer"),
+    ],
+)
+def test_a_number_or_a_name_that_means_nothing_is_refused(gpt: Gpt, words: tuple[object, ...], says: str) -> None:
+    said = gpt(*words)
+    assert said.code == 2
+    assert says in one_line(said.err)
 
 
 def test_a_folder_of_that_name_which_is_no_runs_is_left_alone(gpt: Gpt, novel: Path, tmp_path: Path) -> None:

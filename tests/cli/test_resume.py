@@ -10,7 +10,7 @@ import pytest
 
 import gptrilogy
 from gpt_command import TEXT, TINY, Gpt
-from gptrilogy.runs import read_metrics
+from gptrilogy.metrics import read_metrics
 
 
 @pytest.fixture(scope="session")

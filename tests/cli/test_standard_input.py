@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 from gpt_command import TEXT, TINY, Gpt
-from gptrilogy.runs import read_metrics
+from gptrilogy.metrics import read_metrics
 
 Pipe = Callable[[bytes], None]
 LINES = "".join(json.dumps({"body": f"{number}. {TEXT[:200]}"}) + "\n" for number in range(40)).encode()

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from gpt_command import Gpt
-from gptrilogy.runs import Run, read_metrics
+from gptrilogy.metrics import read_metrics
+from gptrilogy.runs import Run
 
 
 def test_a_run_that_has_ended_is_shown_and_left(gpt: Gpt, trained: Path, tmp_path: Path) -> None:

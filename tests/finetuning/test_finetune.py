@@ -17,7 +17,8 @@ from gptrilogy.finetuning import batches, finetune
 from gptrilogy.finetuning.batches import Item
 from gptrilogy.finetuning.config import MetricName, TaskConfig
 from gptrilogy.finetuning.judging import Predicted
-from gptrilogy.runs import Row, Run, read_metrics
+from gptrilogy.metrics import Row, read_metrics
+from gptrilogy.runs import Run
 from gptrilogy.training.signals import StopRequest
 from tiny_tasks import GPT2
 from tiny_tuning import (

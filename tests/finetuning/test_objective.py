@@ -19,8 +19,8 @@ from gptrilogy.finetuning.finetune import l3_gradients, pull, replay_gradients
 from gptrilogy.finetuning.lora import Adapted, add_adapters, merge_adapters
 from gptrilogy.finetuning.model import FineTuned, freeze, language_loss, task_loss
 from gptrilogy.finetuning.saved import language_model, restore_finetuned
+from gptrilogy.metrics import Row
 from gptrilogy.models import GPT
-from gptrilogy.runs import Row
 from gptrilogy.training.optimizer import build_optimizer
 from gptrilogy.training.signals import StopRequest
 from tiny_tasks import GPT2, N_VOCAB, PAPERS, TASKS, items_of, tuned

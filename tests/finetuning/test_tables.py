@@ -196,6 +196,9 @@ def test_an_endless_line_is_refused_before_it_fills_the_memory(monkeypatch: pyte
 @pytest.mark.parametrize("name", ["notes.txt", "table.xlsx", "train", "a.parquet.gz", "a.json"])
 def test_a_file_that_is_no_table_is_told_which_are(tmp_path: Path, name: str) -> None:
     message = refusal(lambda: list(read_table(tmp_path / name)))
+    assert message.startswith(f"cannot read {tmp_path / name}: No such file or directory")
+    (tmp_path / name).touch()
+    message = refusal(lambda: list(read_table(tmp_path / name)))
     assert message.startswith(f"{tmp_path / name} is no table known by its name: save it as .jsonl, .csv or .tsv")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gptrilogy.finetuning.tasks import Example
-from gptrilogy.runs import Row
+from gptrilogy.metrics import Row
 from gptrilogy.studies import auxiliary
 from gptrilogy.studies.auxiliary import by_size, parts, table, verdict
 from gptrilogy.studies.catalogue import find_study

@@ -1,6 +1,6 @@
 """What rose, and what only seems to have, is told with its interval."""
 
-from gptrilogy.runs import Row
+from gptrilogy.metrics import Row
 from gptrilogy.studies.in_context_telling import panels, read_lines, table, verdict
 
 

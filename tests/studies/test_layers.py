@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gptrilogy.runs import Row
+from gptrilogy.metrics import Row
 from gptrilogy.studies import layers
 from gptrilogy.studies.catalogue import find_study
 from gptrilogy.studies.layers import table, verdict

@@ -7,7 +7,7 @@ import pytest
 from gptrilogy.evaluation.metrics import Estimate
 from gptrilogy.finetuning.config import MetricName
 from gptrilogy.finetuning.tasks import Example, KindName
-from gptrilogy.runs import Row
+from gptrilogy.metrics import Row
 from gptrilogy.studies import table5
 from gptrilogy.studies.catalogue import find_study
 from gptrilogy.studies.study import Options, run_study

@@ -11,8 +11,9 @@ from gptrilogy.errors import DataError
 from gptrilogy.evaluation.metrics import Estimate, over_seeds
 from gptrilogy.generation.language_model import LanguageModel
 from gptrilogy.loading import load
+from gptrilogy.metrics import Row
 from gptrilogy.recipes.auto import Shape
-from gptrilogy.runs import Row, Run
+from gptrilogy.runs import Run
 from gptrilogy.studies import pretraining, telling, tuning
 from gptrilogy.studies.study import Options
 from gptrilogy.studies.telling import judged, scores

@@ -16,8 +16,9 @@ from gptrilogy.finetuning.finetune import finetune
 from gptrilogy.finetuning.preparation import prepare, reopen
 from gptrilogy.finetuning.tasks import Example, KindName
 from gptrilogy.generation.language_model import LanguageModel
+from gptrilogy.metrics import Row, read_metrics
 from gptrilogy.models import GPT
-from gptrilogy.runs import Row, Run, read_metrics
+from gptrilogy.runs import Run
 from gptrilogy.tokenizers import BytesTokenizer
 from gptrilogy.training.loop import Outcome
 from gptrilogy.training.progress import ConsoleReporter

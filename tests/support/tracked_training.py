@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from gptrilogy.runs import MetricsLog, Row, Run, cut_metrics
+from gptrilogy.metrics import MetricsLog, Row, cut_metrics
+from gptrilogy.runs import Run
 
 CONFIG: Row = {"seed": 1, "model": {"n_layer": 2, "attention": ["dense", "banded"], "sub_blocks": None}}
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptrilogy.runs import MetricsLog, Row, cut_metrics, read_metrics
+from gptrilogy.metrics import MetricsLog, Row, cut_metrics, read_metrics
 from gptrilogy.tracking.tail import MetricsTail, News
 
 

@@ -8,7 +8,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from gptrilogy.runs import read_metrics
+from gptrilogy.metrics import read_metrics
 from gptrilogy.tracking.following import Follower
 from gptrilogy.tracking.points import points
 from gptrilogy.tracking.tensorboard_files import TensorBoardFiles

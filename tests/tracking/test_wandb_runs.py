@@ -12,7 +12,7 @@ from wandb.proto.wandb_internal_pb2 import (
     Record,  # pyright: ignore[reportAttributeAccessIssue] - made at import
 )
 
-from gptrilogy.runs import read_metrics
+from gptrilogy.metrics import read_metrics
 from gptrilogy.tracking.following import Follower
 from gptrilogy.tracking.points import points
 from gptrilogy.tracking.wandb_runs import WandbRuns

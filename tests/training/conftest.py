@@ -16,8 +16,9 @@ from torch import Tensor
 from gptrilogy.checkpoints import checkpoint_folders, read_checkpoint
 from gptrilogy.config import Tree, merge, parse
 from gptrilogy.data.shards import PackedData, open_shards
+from gptrilogy.metrics import Row, read_metrics
 from gptrilogy.models.gpt import GPT
-from gptrilogy.runs import Row, Run, read_metrics
+from gptrilogy.runs import Run
 from gptrilogy.training.config import RunConfig
 from gptrilogy.training.loop import Outcome
 from gptrilogy.training.preparation import prepare, survey

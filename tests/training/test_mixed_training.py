@@ -14,9 +14,10 @@ from gptrilogy.data.loader import MixedLoader
 from gptrilogy.data.shards import open_shards
 from gptrilogy.data.tokens import Tokens
 from gptrilogy.errors import ConfigError, DataError
+from gptrilogy.metrics import read_metrics
 from gptrilogy.models.config import GPTConfig
 from gptrilogy.models.gpt import GPT
-from gptrilogy.runs import Run, read_metrics
+from gptrilogy.runs import Run
 from gptrilogy.training import validation
 from gptrilogy.training.config import RunConfig
 from gptrilogy.training.loop import Outcome

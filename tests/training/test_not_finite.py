@@ -11,8 +11,9 @@ from torch import Tensor
 
 from gptrilogy.checkpoints import checkpoint_folders
 from gptrilogy.errors import DivergedError
+from gptrilogy.metrics import Row, read_metrics
 from gptrilogy.models.gpt import GPT
-from gptrilogy.runs import Row, Run, read_metrics
+from gptrilogy.runs import Run
 from gptrilogy.training import loop, pretrain
 from gptrilogy.training.loop import Outcome
 from gptrilogy.training.state import TrainState

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gptrilogy.runs import Row, Run
+from gptrilogy.metrics import Row
+from gptrilogy.runs import Run
 from gptrilogy.training.picture import draw_loss
 
 

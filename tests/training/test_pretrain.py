@@ -12,8 +12,9 @@ import torch
 from gptrilogy.checkpoints import best, checkpoint_folders, manifest, read_checkpoint
 from gptrilogy.config import Tree, merge
 from gptrilogy.errors import CheckpointError
+from gptrilogy.metrics import Row, read_metrics
 from gptrilogy.models.gpt import GPT
-from gptrilogy.runs import Row, Run, read_metrics
+from gptrilogy.runs import Run
 from gptrilogy.training import loop
 from gptrilogy.training import pretrain as pretraining
 from gptrilogy.training.loop import Outcome

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gptrilogy.runs import Row
+from gptrilogy.metrics import Row
 from gptrilogy.training import progress
 from gptrilogy.training.progress import ConsoleReporter, duration
 

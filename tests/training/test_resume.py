@@ -8,7 +8,8 @@ from torch import Tensor
 
 from gptrilogy.config import Tree
 from gptrilogy.data.loader import Loader
-from gptrilogy.runs import Run, read_metrics
+from gptrilogy.metrics import read_metrics
+from gptrilogy.runs import Run
 from gptrilogy.training.loop import Outcome
 
 

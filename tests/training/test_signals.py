@@ -13,7 +13,8 @@ from torch import Tensor
 
 from gptrilogy.checkpoints import checkpoint_folders, manifest
 from gptrilogy.data.loader import Loader
-from gptrilogy.runs import Run, read_metrics
+from gptrilogy.metrics import read_metrics
+from gptrilogy.runs import Run
 from gptrilogy.training.loop import Outcome
 from gptrilogy.training.signals import StopRequest
 

@@ -14,7 +14,8 @@ from gptrilogy.data.shards import open_shards
 from gptrilogy.devices import pick_device
 from gptrilogy.errors import CheckpointError, ConfigError, RunError
 from gptrilogy.files import sha256_file
-from gptrilogy.runs import Run, read_metrics
+from gptrilogy.metrics import read_metrics
+from gptrilogy.runs import Run
 from gptrilogy.training.config import RunConfig
 from gptrilogy.training.loop import Outcome
 from gptrilogy.training.pretrain import LanguageModelling, state_builder

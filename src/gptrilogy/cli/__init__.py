@@ -82,14 +82,14 @@ for verb in (tokenizer_verbs.train, tokenizer_verbs.fetch, tokenizer_verbs.encod
     tokenizer.command(verb)
 app.command(tokenizer)
 
-corpus = App(
+corpora = App(
     name="corpus",
     help="Raw web pages, books and dumps into clean training text; a page that shows what was kept and dropped.",
     help_format="plaintext",
 )
-corpus.command("gptrilogy.cli.corpus:build", name="build")  # by name: numpy would double the time of `gpt --help`
-corpus.command("gptrilogy.cli.corpus:card", name="card")
-app.command(corpus)
+corpora.command("gptrilogy.cli.corpus:build", name="build")  # by name: numpy would double the time of `gpt --help`
+corpora.command("gptrilogy.cli.corpus:card", name="card")
+app.command(corpora)
 
 studies = App(
     name="papers",
@@ -133,6 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         with in_part():  # flags say a few fields of a config; recipe and file have the others
             said = [word for word in words if word != "--traceback"]
+            if said[:1] == ["corpus"]:
+                _ = [corpora[name] for name in ("build", "card")]  # until they are looked up, their help is empty
             if said and said[0] in TAKE_STDIN:
                 said = ["/dev/stdin" if word == "-" else word for word in said]
             verb, bound, _ = app.parse_args(said, exit_on_error=False, print_error=False)

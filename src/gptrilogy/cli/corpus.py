@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from cyclopts import Parameter
 
 from gptrilogy.cli import completion
-from gptrilogy.cli.options import ConfigFile, Json, data_folder
+from gptrilogy.cli.options import ConfigFile, Json, Out, data_folder
 from gptrilogy.config import Tree, merge, parse, read_toml, suggest
 from gptrilogy.corpus.build.config import CorpusConfig
 from gptrilogy.errors import ConfigError
@@ -22,7 +22,7 @@ Fields: TypeAlias = Annotated[CorpusConfig | None, Parameter(name="*")]
 
 def build(
     *sources: str,
-    out: Path | None = None,
+    out: Out = None,
     recipe: str | None = None,
     links: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
     against: str | None = None,

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gptrilogy.runs import Row, Run
+from gptrilogy.metrics import Row
+from gptrilogy.runs import Run
 from gptrilogy.training.source_files import changed_sources, named
 
 DECISIVE = ("cpu", "torch", "threads", "gpu", "kernels")  # another one rounds otherwise

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from gptrilogy.cli.options import Flag, Json, data_folder
+from gptrilogy.cli.options import Flag, Json, Out, data_folder
 from gptrilogy.errors import ConfigError, DataError
 
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
@@ -18,7 +18,7 @@ def evaluate(
     shots: str | None = None,
     draws: Count = 1,
     data: Path | None = None,
-    out: Path | None = None,
+    out: Out = None,
     limit: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     batch_size: Count = 1,
     seed: int = 0,

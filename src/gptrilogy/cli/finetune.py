@@ -1,13 +1,12 @@
 """`gpt finetune`: from a pretrained model and labelled examples to a run that predicts."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 from pydantic import Field
 
-from gptrilogy.cli.options import ConfigFile, Flag, Json
+from gptrilogy.cli.options import ConfigFile, Flag, Json, Out, StopAt
 from gptrilogy.config import Config, merge, parse, read_toml
 from gptrilogy.errors import ConfigError, GPTrilogyError
 from gptrilogy.finetuning.config import FinetuneConfig, MetricName, Regression, TuneConfig
@@ -26,13 +25,13 @@ def finetune(
     /,
     *,
     task: str,
-    out: Path | None = None,
+    out: Out = None,
     valid: str | None = None,
     columns: str | None = None,
     regression: Regression | None = None,
     metric: MetricName | None = None,
     pretraining: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
-    stop_at: int | None = None,
+    stop_at: StopAt = None,
     config_file: ConfigFile = None,
     force: Flag = False,
     json: Json = False,
@@ -99,6 +98,7 @@ def finetune(
     from gptrilogy.training.progress import ConsoleReporter
 
     reporter = ConsoleReporter()
+    Run(out).check_free(force=force)
     asked_task = launch.asked_task(task, columns, regression, metric)
     sources = launch.find_examples(asked_task, train, valid, settings.seed, reporter)
     base = launch.load_base(model, settings.seed)

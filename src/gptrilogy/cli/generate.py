@@ -76,7 +76,7 @@ def generate(
     prompts = prompt or [_read_stdin()]
     loaded = load(model, precision=precision)
     n_ctx = loaded.model.config.n_ctx
-    if max(len(loaded.prompt_ids(text)) for text in prompts) + max_tokens > n_ctx:
+    if (longest := max(len(loaded.prompt_ids(text)) for text in prompts)) <= n_ctx < longest + max_tokens:
         print_note(context_note(n_ctx))
     if len(prompts) == 1 and n == 1 and not json:
         pieces = loaded.stream(prompts[0], how, max_tokens=max_tokens, seed=seed, stop=stops)

@@ -23,9 +23,10 @@ from gptrilogy.finetuning.reading import read_examples
 from gptrilogy.finetuning.tasks import KINDS, Example
 from gptrilogy.generation.language_model import LanguageModel
 from gptrilogy.loading import load
+from gptrilogy.metrics import Row, read_metrics
 from gptrilogy.models.config import PRESETS, GPTConfig
 from gptrilogy.models.gpt import GPT
-from gptrilogy.runs import Row, Run, read_metrics
+from gptrilogy.runs import Run
 from gptrilogy.tokenizers import load_tokenizer
 from gptrilogy.training.loop import Outcome
 from gptrilogy.training.progress import ConsoleReporter

@@ -2,10 +2,11 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token, validators
 
 from gptrilogy.config import Tree, merge, parse, read_toml
 from gptrilogy.errors import ConfigError
@@ -14,6 +15,17 @@ from gptrilogy.training.config import RunConfig
 
 Json: TypeAlias = Annotated[bool, Parameter(name="--json", negative="")]
 Flag: TypeAlias = Annotated[bool, Parameter(negative="")]
+
+
+def _folder(_: Any, tokens: Sequence[Token]) -> Path:
+    """A path that was written: without this, an empty word, of an unset variable of the shell, is where one stands."""
+    if not tokens[0].value:
+        raise ValueError("it is empty: name a folder")
+    return Path(tokens[0].value)
+
+
+Out: TypeAlias = Annotated[Path | None, Parameter(converter=_folder)]
+StopAt: TypeAlias = Annotated[int | None, Parameter(validator=validators.Number(gte=1))]
 Files: TypeAlias = Annotated[list[Path], Parameter(consume_multiple=True)]
 ConfigFile: TypeAlias = Annotated[Path | None, Parameter(name="--config")]
 Fields: TypeAlias = Annotated[RunConfig | None, Parameter(name="*")]

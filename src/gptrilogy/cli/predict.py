@@ -79,8 +79,9 @@ def _print_document(rows: Iterator[dict[str, Any]], summary: Any) -> None:
 
 
 def _print_table(rows: Iterator[dict[str, Any]], header: list[str]) -> None:
-    _print("\t".join(header))
-    for row in rows:
+    for number, row in enumerate(rows):
+        if number == 0:  # where there is nothing to predict, nothing looks like a result
+            _print("\t".join(header))
         label = row["label"]
         shares = "".join(f"\t{share:.4f}" for share in row["probabilities"].values())
         _print((f"{label:.4f}" if isinstance(label, float) else str(label)) + shares)

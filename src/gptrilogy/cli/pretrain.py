@@ -5,17 +5,17 @@ import tempfile
 import time
 from pathlib import Path
 
-from gptrilogy.cli.options import ConfigFile, Fields, Files, Flag, Json, budget_seconds, requested_config
+from gptrilogy.cli.options import ConfigFile, Fields, Files, Flag, Json, Out, StopAt, budget_seconds, requested_config
 from gptrilogy.config import Tree
 from gptrilogy.errors import ConfigError
 
 
 def pretrain(
     *sources: str,
-    out: Path | None = None,
+    out: Out = None,
     budget: str | None = None,
     max_steps: int | None = None,
-    stop_at: int | None = None,
+    stop_at: StopAt = None,
     valid: Files | None = None,
     config_file: ConfigFile = None,
     dry_run: Flag = False,

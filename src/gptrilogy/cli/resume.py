@@ -4,7 +4,7 @@ import sys
 import time
 from pathlib import Path
 
-from gptrilogy.cli.options import Json
+from gptrilogy.cli.options import Json, StopAt
 from gptrilogy.config import parse
 from gptrilogy.errors import ConfigError
 from gptrilogy.training.config import RunConfig
@@ -15,7 +15,7 @@ def resume(
     /,
     *,
     max_steps: int | None = None,
-    stop_at: int | None = None,
+    stop_at: StopAt = None,
     verify: int | None = None,
     json: Json = False,
 ) -> None:

@@ -17,9 +17,11 @@ from gptrilogy.finetuning.lora import add_adapters
 from gptrilogy.finetuning.model import FineTuned, freeze, language_loss, taken_over, task_loss
 from gptrilogy.finetuning.saved import language_model, rebuild, restore_finetuned
 from gptrilogy.finetuning.transforms import N_SPECIAL
+from gptrilogy.metrics import Row
 from gptrilogy.models.gpt import GPT
-from gptrilogy.runs import Row, Run
-from gptrilogy.training.loop import Judgement, OnProgress, Outcome, Reporter, autocast, begin, run_loop
+from gptrilogy.runs import Run
+from gptrilogy.training.beginning import begin
+from gptrilogy.training.loop import Judgement, OnProgress, Outcome, Reporter, autocast, run_loop
 from gptrilogy.training.optimizer import build_optimizer
 from gptrilogy.training.schedule import linear_learning_rate
 from gptrilogy.training.signals import StopRequest

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gptrilogy.finetuning.config import TaskConfig
-from gptrilogy.runs import Row, read_metrics
+from gptrilogy.metrics import Row, read_metrics
 
 TRAINING, VALIDATION = "#1f4e8c", "#c8452f"
 MOST_CLASSES_DRAWN = 20

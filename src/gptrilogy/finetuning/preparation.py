@@ -25,8 +25,9 @@ from gptrilogy.finetuning.saved import write_initial
 from gptrilogy.finetuning.tasks import Example
 from gptrilogy.finetuning.transforms import transform
 from gptrilogy.generation.language_model import LanguageModel
+from gptrilogy.metrics import MetricsLog
 from gptrilogy.models.gpt import GPT
-from gptrilogy.runs import MetricsLog, Run
+from gptrilogy.runs import Run
 from gptrilogy.tokenizers import Tokenizer, load_tokenizer, save_tokenizer
 from gptrilogy.training.config import DataConfig
 from gptrilogy.training.preparation import packed_source, survey

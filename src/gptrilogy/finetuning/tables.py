@@ -52,6 +52,8 @@ def read_table(
         return
     known = format or FORMATS.get(Path(path.name.lower().removesuffix(".gz")).suffix)
     if known is None:
+        with _explained(str(path)):
+            path.stat()  # what is not there has no right name either
         raise DataError(
             f"{path} is no table known by its name: save it as .jsonl, .csv or .tsv (each also .gz), or as .parquet"
         )

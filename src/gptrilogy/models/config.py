@@ -23,7 +23,7 @@ class GPTConfig(Config):
     n_ctx: int = Field(default=1024, ge=1, description="tokens the model sees at once")
     n_embd: int = Field(default=768, ge=1, description="width of the residual stream")
     n_head: int = Field(default=12, ge=1, description="attention heads a layer; must divide n_embd")
-    n_layer: int = Field(default=12, ge=1, description="blocks")
+    n_layer: int = Field(default=12, ge=1, le=10_000, description="blocks")
     norm: Literal["pre", "post"] = Field(
         default="pre", description="layer norm before each sub-block (GPT-2, 3) or after (GPT-1)"
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from gptrilogy.evaluation.metrics import Estimate, over_seeds, paired_difference
-from gptrilogy.runs import Row
+from gptrilogy.metrics import Row
 from gptrilogy.studies.study import Options, Result, Say
 from gptrilogy.studies.telling import cell, draw, judged, opening, scores
 from gptrilogy.studies.tuning import DataSet, Scale, Trial, find_base, measured, quick_scale, read_data_sets

@@ -19,7 +19,7 @@ from gptrilogy.evaluation.items import Choice
 from gptrilogy.evaluation.prompts import Prompt
 from gptrilogy.evaluation.task import Task
 from gptrilogy.generation.language_model import LanguageModel
-from gptrilogy.runs import Row, read_metrics
+from gptrilogy.metrics import Row, read_metrics
 from gptrilogy.studies.in_context_picture import draw_panels
 from gptrilogy.studies.in_context_tasks import new_tasks, with_random_answers
 from gptrilogy.studies.in_context_telling import panels, read_lines, table, verdict

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from gptrilogy.evaluation.metrics import Estimate, over_seeds, paired_difference
-from gptrilogy.runs import Row
+from gptrilogy.metrics import Row
 from gptrilogy.studies.in_context_picture import Panel
 from gptrilogy.studies.telling import cell, judged
 

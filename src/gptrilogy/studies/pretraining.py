@@ -11,8 +11,9 @@ from gptrilogy.devices import describe
 from gptrilogy.files import sha256_json
 from gptrilogy.generation.language_model import LanguageModel
 from gptrilogy.loading import load
+from gptrilogy.metrics import Row
 from gptrilogy.recipes.auto import Shape, with_shape
-from gptrilogy.runs import Row, Run
+from gptrilogy.runs import Run
 from gptrilogy.studies.study import Say
 from gptrilogy.training.config import RunConfig
 from gptrilogy.training.preparation import prepare, survey

@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 from gptrilogy.errors import ConfigError, RunError
 from gptrilogy.extras import needs
 from gptrilogy.files import write_atomic, write_json
-from gptrilogy.runs import Row, Run, read_rows
+from gptrilogy.metrics import Row, read_rows
+from gptrilogy.runs import Run
 
 Say: TypeAlias = Callable[[str], None]  # tells people how far a study is
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from gptrilogy.evaluation.metrics import Estimate
 from gptrilogy.extras import needs
-from gptrilogy.runs import Row
+from gptrilogy.metrics import Row
 from gptrilogy.studies.picture import COLOURS
 
 VERBS = "helps", "hurts", "has no settled effect on"

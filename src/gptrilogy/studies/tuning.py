@@ -30,8 +30,9 @@ from gptrilogy.finetuning.published_questions import Split
 from gptrilogy.finetuning.tasks import Example, KindName
 from gptrilogy.generation.language_model import LanguageModel
 from gptrilogy.loading import load
+from gptrilogy.metrics import Row, read_metrics
 from gptrilogy.recipes.auto import Shape, with_shape
-from gptrilogy.runs import Row, Run, read_metrics
+from gptrilogy.runs import Run
 from gptrilogy.studies.pretraining import Once, Pupil, open_run
 from gptrilogy.studies.study import Journal, Options, Say, data_folder
 from gptrilogy.training.config import RunConfig

@@ -11,7 +11,7 @@ from statistics import fmean
 
 from gptrilogy.errors import ConfigError
 from gptrilogy.evaluation.metrics import Estimate, over_seeds, paired_difference
-from gptrilogy.runs import Row
+from gptrilogy.metrics import Row
 from gptrilogy.studies.picture import draw_curves
 from gptrilogy.studies.pretraining import Pupil, new_pupil, pack_speeches
 from gptrilogy.studies.study import Journal, Options, Result, Say, data_folder

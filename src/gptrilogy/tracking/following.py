@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from gptrilogy.runs import Row, Run
+from gptrilogy.metrics import Row
+from gptrilogy.runs import Run
 from gptrilogy.tracking.tail import MetricsTail, News
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from gptrilogy.config import Tree
-from gptrilogy.runs import Row
+from gptrilogy.metrics import Row
 
 OF_THE_RUN = ("lr", "grad_norm", "tokens", "examples", "elapsed_s", "tokens_per_s", "examples_per_s")
 RENAMED = {"valid_loss_by_set": "loss_nats_by_set"}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from gptrilogy.runs import Row
+from gptrilogy.metrics import Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from gptrilogy.extras import needs
-from gptrilogy.runs import Row, Run
+from gptrilogy.metrics import Row
+from gptrilogy.runs import Run
 from gptrilogy.tracking.points import flat, judged_by, points
 from gptrilogy.tracking.tail import News
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from gptrilogy.errors import RunError
 from gptrilogy.extras import needs
-from gptrilogy.runs import Row, Run
+from gptrilogy.metrics import Row
+from gptrilogy.runs import Run
 from gptrilogy.tracking.points import points
 from gptrilogy.tracking.tail import News
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gptrilogy.runs import Row, read_metrics
+from gptrilogy.metrics import Row, read_metrics
 
 
 def draw_loss(metrics: Path, picture: Path, *, title: str) -> bool:

@@ -9,10 +9,12 @@ from gptrilogy.checkpoints import Checkpoint
 from gptrilogy.data.loader import Windows, training_windows
 from gptrilogy.data.shards import PackedData
 from gptrilogy.devices import pick_device
+from gptrilogy.metrics import Row
 from gptrilogy.models.gpt import GPT
-from gptrilogy.runs import Row, Run
+from gptrilogy.runs import Run
+from gptrilogy.training.beginning import begin
 from gptrilogy.training.config import RunConfig, TrainConfig
-from gptrilogy.training.loop import Judgement, OnProgress, Outcome, Reporter, autocast, begin, run_loop
+from gptrilogy.training.loop import Judgement, OnProgress, Outcome, Reporter, autocast, run_loop
 from gptrilogy.training.optimizer import build_optimizer
 from gptrilogy.training.schedule import learning_rate
 from gptrilogy.training.signals import StopRequest

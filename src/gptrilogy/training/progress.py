@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from gptrilogy.runs import Row
+from gptrilogy.metrics import Row
 
 QUIET_S = 10.0  # between progress lines where the stream is not a terminal
 LIVELY_S = 0.2

@@ -14,9 +14,10 @@ from gptrilogy.checkpoints import MANIFEST, Checkpoint, amend_checkpoint, read_c
 from gptrilogy.config import Config, Tree, parse
 from gptrilogy.devices import memory_bytes
 from gptrilogy.errors import CheckpointError, ConfigError
+from gptrilogy.metrics import MetricsLog
 from gptrilogy.models.gpt import GPT
 from gptrilogy.models.weights import with_weights
-from gptrilogy.runs import MetricsLog, Run
+from gptrilogy.runs import Run
 from gptrilogy.scaling.compute import n_parameters
 from gptrilogy.training.config import RunConfig
 from gptrilogy.training.optimizer import build_optimizer, parameters

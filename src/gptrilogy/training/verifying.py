@@ -9,7 +9,8 @@ from torch import nn
 
 from gptrilogy.checkpoints import Checkpoint, checkpoint_folders, manifest, read_checkpoint
 from gptrilogy.errors import ConfigError, RunError
-from gptrilogy.runs import Row, Run, read_metrics
+from gptrilogy.metrics import Row, read_metrics
+from gptrilogy.runs import Run
 from gptrilogy.training.loop import Objective, OnProgress, Step, take_step
 from gptrilogy.training.signals import StopRequest
 from gptrilogy.training.state import TrainState, restore, state_hash

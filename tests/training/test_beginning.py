@@ -11,7 +11,8 @@ from gptrilogy.checkpoints import MODEL, best, checkpoint_folders, manifest
 from gptrilogy.config import Tree, merge
 from gptrilogy.errors import CheckpointError, RunError, UnreadableCheckpointError
 from gptrilogy.files import sha256_file
-from gptrilogy.runs import MetricsLog, Row, Run, read_metrics
+from gptrilogy.metrics import MetricsLog, Row, read_metrics
+from gptrilogy.runs import Run
 from gptrilogy.training import pretrain as pretraining
 from gptrilogy.training.loop import Outcome
 from gptrilogy.training.progress import ConsoleReporter
