@@ -119,6 +119,18 @@ def test_a_preparation_that_fails_for_good_leaves_no_run_and_any_other_does(run:
     assert [*run.folder.iterdir()] == []
 
 
+def test_a_run_is_back_if_the_disk_has_no_room_for_another(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = contents(run.folder)
+    with monkeypatch.context() as disk:
+        disk.setattr(runs, "write_sealed", full)
+        with pytest.raises(RunError, match="No space left on device"):
+            Run.create(run.folder, {"seed": 9}, {"threads": 9}, force=True)
+    assert contents(run.folder) == before
+
+
 @pytest.mark.parametrize("error", [DataError("no text"), RunError("full"), KeyboardInterrupt()])
 def test_a_run_that_another_replaces_is_back_if_that_cannot_be_prepared(error: BaseException, run: Run) -> None:
     for name in ("x", "step-00000001/model"):

@@ -94,6 +94,8 @@ class Run:
             write_json(run.environment_path, environment)
             write_sealed(run.config_path, config)
         except OSError as error:
+            with suppress(OSError):
+                run._put_back()
             raise RunError(f"cannot write the run folder {folder}: {error.strerror}; choose another --out") from None
         return run
 
