@@ -261,11 +261,19 @@ def be_interrupted(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_the_corrected_command_finds_no_run(gpt: Gpt, novel: Path, tmp_path: Path) -> None:
+def test_the_corrected_command_finds_no_run(
+    gpt: Gpt, novel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run, text = tmp_path / "run", tmp_path / "text.txt"
     text.write_text("too short")
     words = ("--out", run, "--max-steps", 2, *TINY)
     assert gpt("pretrain", text, *words).code == 1
+    assert [path.name for path in run.iterdir()] == [".lock"]
+    with monkeypatch.context() as small:
+        small.setattr("gptrilogy.training.state.memory_bytes", lambda: 1000)
+        said = gpt("pretrain", novel, "--recipe", "gpt1", "--tokenizer", "bytes", *words)
+    assert said.code == 2
+    assert "GB to train with its gradients and moments" in one_line(said.err)
     assert [path.name for path in run.iterdir()] == [".lock"]
     assert gpt("pretrain", novel, *words).code == 0
 

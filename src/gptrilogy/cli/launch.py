@@ -14,7 +14,7 @@ from gptrilogy.data.mixture import MixtureRow, mixture_table
 from gptrilogy.data.shards import PackedData, open_shards
 from gptrilogy.data.split import Split
 from gptrilogy.devices import Precision, matmul_flops, memory_bytes, pick_device, pick_precision
-from gptrilogy.errors import CheckpointError, ConfigError, DataError, TokenizerError
+from gptrilogy.errors import CheckpointError
 from gptrilogy.generation.config import Sampling
 from gptrilogy.generation.language_model import LanguageModel
 from gptrilogy.models.gpt import GPT
@@ -48,13 +48,12 @@ class Prepared:
 
 
 def new_run(requested: RunConfig, run: Run, reporter: ConsoleReporter, *, started_at: float) -> Prepared:
-    """As `prepare_run`, with sources that can be read only once; where text or config are of no use, no run is left.
+    """As `prepare_run`, of sources that may be such as can be read only once.
 
     Raises: as `prepare_run`.
     """
-    with run.taken_back_on(ConfigError, DataError, TokenizerError):
-        take_in(requested.data, run, reporter.note, reporter.passing)
-        return prepare_run(requested, run, reporter, started_at=started_at)
+    take_in(requested.data, run, reporter.note, reporter.passing)
+    return prepare_run(requested, run, reporter, started_at=started_at)
 
 
 def prepare_run(requested: RunConfig, run: Run, reporter: ConsoleReporter, *, started_at: float) -> Prepared:

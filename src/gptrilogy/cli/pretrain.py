@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gptrilogy.cli.options import ConfigFile, Fields, Files, Flag, Json, Out, StopAt, budget_seconds, requested_config
 from gptrilogy.config import Tree
-from gptrilogy.errors import ConfigError
+from gptrilogy.errors import ConfigError, DataError, TokenizerError
 
 
 def pretrain(
@@ -110,6 +110,7 @@ def pretrain(
     from gptrilogy.runs import ASKED, Run
     from gptrilogy.training.profiling import profile_steps
     from gptrilogy.training.progress import ConsoleReporter
+    from gptrilogy.training.state import check_memory
 
     reporter = ConsoleReporter()
     asked = requested.model_dump(mode="json", exclude_unset=True)
@@ -125,7 +126,9 @@ def pretrain(
         return
     with Run(out).at_work():
         run = Run.create(out, {ASKED: asked}, environment(), force=force)
-        prepared = launch.new_run(requested, run, reporter, started_at=started_at)
+        with run.taken_back_on(ConfigError, DataError, TokenizerError):
+            prepared = launch.new_run(requested, run, reporter, started_at=started_at)
+            check_memory(prepared.config)
         run.write_config(prepared.config.model_dump(mode="json"))
         launch.show_plan(prepared, reporter)
         code = launch.train_run(prepared, run, reporter, stop_at=stop_at, json=json)

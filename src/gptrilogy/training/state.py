@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gptrilogy.checkpoints import MANIFEST, Checkpoint, amend_checkpoint, read_checkpoint, write_checkpoint
 from gptrilogy.config import Config, Tree, parse
-from gptrilogy.devices import memory_bytes
+from gptrilogy.devices import memory_bytes, pick_device
 from gptrilogy.errors import CheckpointError, ConfigError
 from gptrilogy.metrics import MetricsLog
 from gptrilogy.models.gpt import GPT
@@ -126,13 +126,13 @@ def fresh_state(config: RunConfig, device: torch.device) -> TrainState[GPT]:
 
     Raises: ConfigError where this machine has too little memory.
     """
-    _check_memory(config, device)
+    check_memory(config)
     torch.manual_seed(config.seed)
     model = GPT(config.model, torch.Generator().manual_seed(config.seed)).to(device)
     return TrainState(model, build_optimizer(model, config.train))
 
 
-def _check_memory(config: RunConfig, device: torch.device) -> None:
+def check_memory(config: RunConfig) -> None:
     """Refuse what the system would end half-way, without a word; activations, an estimate, are left out.
 
     Raises: ConfigError.
@@ -140,7 +140,7 @@ def _check_memory(config: RunConfig, device: torch.device) -> None:
     n_moments = 1 if config.train.optimizer == "muon" else 2
     n_weights = n_parameters(config.model)
     needed = (2 + n_moments) * 4 * n_weights
-    if device.type == "cpu" and needed > memory_bytes():
+    if pick_device(config.train.device).type == "cpu" and needed > memory_bytes():
         raise ConfigError(
             f"a model of {n_weights:,} weights takes {needed / 1e9:,.1f} GB to train with its gradients and moments, "
             f"and this machine has {memory_bytes() / 1e9:,.1f} GB: choose a smaller one"
