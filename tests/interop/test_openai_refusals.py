@@ -57,7 +57,8 @@ WRONG_SIZES: list[tuple[dict[str, object], str]] = [
     ({"n_vocab": 12}, f"model.ckpt.index: model/wte has shape (11, 8), hparams.json beside it asks for (12, 8){AGAIN}"),
     ({"n_ctx": 2**31 - 1}, "model/wpe has shape (8, 8), hparams.json beside it asks for (2147483647, 8)"),
     ({"n_layer": 3}, f"has 28 tensors, hparams.json beside it asks for 3 layers of 12{AGAIN}"),
-    ({"n_layer": 10**9}, "asks for 1000000000 layers of 12"),
+    ({"n_layer": 10_000}, "asks for 10000 layers of 12"),
+    ({"n_layer": 10**9}, "n_layer: input should be less than or equal to 10000"),
     (
         {"n_layer": 1},
         "has the tensor model/h1/attn/c_attn/b and 11 more, which no model of this config has",
