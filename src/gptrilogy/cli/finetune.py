@@ -81,7 +81,7 @@ def finetune(
     config_file
         A TOML file with fields under [train].
     force
-        Delete the run that --out already holds.
+        Replace the run that --out already holds; it goes once the new one is prepared, and stays if that cannot be.
     json
         Print the last metrics row and the path of the best checkpoint as one JSON document.
 

@@ -71,7 +71,7 @@ def pretrain(
     profile
         Prepare, take a few steps apart, print where their time and memory go, leave nothing behind.
     force
-        Delete the run that --out already holds.
+        Replace the run that --out already holds; it goes once the new one is prepared, and stays if that cannot be.
     json
         Print the last metrics row and the path of the best checkpoint as one JSON document; of --profile all of it.
 
