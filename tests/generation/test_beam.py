@@ -242,8 +242,9 @@ def test_a_search_stops_once_nothing_better_can_come() -> None:
         ([], 4, 0.6, "1 to 37 tokens, which is the model's context; got 0"),
         ([1] * 38, 4, 0.6, "1 to 37 tokens, which is the model's context; got 38"),
         ([1], 0, 0.6, "width must be at least 1, got 0"),
-        ([1], 4, -0.1, "length_penalty must be 0 or more, got -0.1"),
-        ([1], 4, math.nan, "length_penalty must be 0 or more, got nan"),
+        ([1], 4, -0.1, "length_penalty must lie in 0..10, got -0.1"),
+        ([1], 4, math.nan, "length_penalty must lie in 0..10, got nan"),
+        ([1], 4, 5000, "length_penalty must lie in 0..10, got 5000"),
     ],
 )
 def test_what_cannot_be_searched_is_refused(
@@ -251,3 +252,10 @@ def test_what_cannot_be_searched_is_refused(
 ) -> None:
     with pytest.raises(PromptError, match=message):
         beam_search(model, [prompt], width=width, length_penalty=length_penalty, max_tokens=3, eot_id=None)
+
+
+def test_a_model_of_broken_weights_is_said_to_be_one() -> None:
+    model = tiny(9)
+    torch.nn.init.constant_(model.wte.weight, math.nan)
+    with pytest.raises(PromptError, match="the model's numbers are not finite"):
+        beam_search(model, [[1, 2]], width=2, length_penalty=0.6, max_tokens=3, eot_id=None)

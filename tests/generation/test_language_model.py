@@ -222,6 +222,9 @@ def test_equal_prompts_are_samples_of_one(language_model: LanguageModel) -> None
 
 def test_a_stop_string_is_no_part_of_what_was_generated() -> None:
     assert says("one two END three").generate_until(["a"], GREEDY, max_tokens=40, stop=["END"]) == ["one two "]
+    for alone in ("END", ["END"]):
+        [completion] = says("one two END three").complete(["a"], GREEDY, max_tokens=40, stop=alone)
+        assert completion.text == "one two "
 
 
 def test_a_beam_writes_up_to_a_stop_string_and_needs_no_seed(language_model: LanguageModel) -> None:

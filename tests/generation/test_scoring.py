@@ -260,6 +260,12 @@ def test_windows_score_each_token_once_with_all_the_context_there_is(n: int, n_c
         assert len(context) + len(scored) == min(n_ctx, n) + 1
 
 
+@pytest.mark.parametrize("stride", [-1, 0, 5])
+def test_a_stride_that_leaves_tokens_out_is_refused(stride: int) -> None:
+    with pytest.raises(PromptError, match=rf"stride must lie in 1..4, the model's context, got {stride}"):
+        list(rolling_windows(list(range(9)), 99, 4, stride))
+
+
 def test_windows_are_those_of_the_harness() -> None:
     from lm_eval import utils as harness
 

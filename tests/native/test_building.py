@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,13 @@ def test_processes_that_compile_at_once_do_not_disturb_each_other(source: Path, 
     processes = [subprocess.Popen(command(source), stdout=subprocess.PIPE, text=True) for _ in range(3)]
     assert [process.communicate()[0] for process in processes] == ["42\n"] * 3
     assert len(kept(tmp_path)) == 1
+
+
+def test_threads_that_need_a_kernel_at_once_compile_it_once(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        libraries = [*pool.map(load, [source] * 4)]
+    assert [library.answer() for library in libraries] == [42] * 4
+    assert capsys.readouterr().err.count(COMPILING) == 1
 
 
 def test_threads_are_those_of_pytorch(source: Path) -> None:

@@ -4,7 +4,6 @@ A prompt's answer does not depend on its neighbours, for the reasons that `engin
 row attends alone, and products that rows share always run with `ROWS` rows.
 """
 
-import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -147,7 +146,8 @@ class _Search:
 
     @property
     def answer(self) -> Beam:
-        assert self.best is not None, "a search ends with something finished"
+        if self.best is None:
+            raise PromptError("nothing is likelier than anything else: the model's numbers are not finite")
         return self.best
 
     def extend(self, logits: Tensor) -> None:
@@ -237,8 +237,8 @@ def _largest(values: Tensor, count: int) -> list[tuple[int, float]]:
 def _check(model: GPT, prompts: Sequence[Sequence[int]], width: int, length_penalty: float) -> None:
     if width < 1:
         raise PromptError(f"a beam's width must be at least 1, got {width}")
-    if not 0 <= length_penalty < math.inf:
-        raise PromptError(f"length_penalty must be 0 or more, got {length_penalty}")
+    if not 0 <= length_penalty <= 10:  # of more, the factor of a long text is no number any more
+        raise PromptError(f"length_penalty must lie in 0..10, got {length_penalty}")
     n_ctx = model.config.n_ctx
     for prompt in prompts:
         if not 1 <= len(prompt) <= n_ctx:

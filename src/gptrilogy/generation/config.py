@@ -9,7 +9,7 @@ class BeamSearch(Config):
     """The likeliest text that a beam finds. Source: GPT3 §2.4, which has a width of 4 and a length penalty of 0.6."""
 
     width: int = Field(default=4, ge=1, description="continuations kept side by side")
-    length_penalty: float = Field(default=0.6, ge=0, description="0: the likeliest text, however short")
+    length_penalty: float = Field(default=0.6, ge=0, le=10, description="0: the likeliest text, however short")
 
 
 class Sampling(Config):

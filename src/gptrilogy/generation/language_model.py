@@ -145,6 +145,7 @@ class LanguageModel:
         on_done: Callable[[int], object] | None,
     ) -> list[str]:
         """What a beam finds after each prompt, up to a stop string."""
+        stop = _several(stop)
 
         def text_of(ids: Sequence[int]) -> str:
             return self.tokenizer.decode([token for token in ids if token != self.tokenizer.eot_id])
@@ -226,7 +227,7 @@ class LanguageModel:
         stop: Sequence[str],
     ) -> Batch:
         engine = Engine(self.model, eot_id=self.tokenizer.eot_id, native=self.native)
-        return Batch(engine, self.tokenizer, samples, sampling or Sampling(), max_tokens, seed, stop)
+        return Batch(engine, self.tokenizer, samples, sampling or Sampling(), max_tokens, seed, _several(stop))
 
 
 def _numbered(prompts: Iterable[tuple[int, ...]]) -> list[tuple[tuple[int, ...], int]]:
@@ -246,3 +247,8 @@ def _warn_of_cuts(what: str, lengths: Iterable[int], most: int) -> None:
             f"{sum(too_long)} of {len(too_long)} {what} have more than {most} tokens and lost their first ones",
             stacklevel=3,
         )
+
+
+def _several(stop: Sequence[str]) -> Sequence[str]:
+    """Stop strings, of which one alone may be given as it is: its letters are none."""
+    return (stop,) if isinstance(stop, str) else stop

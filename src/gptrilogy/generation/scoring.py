@@ -120,6 +120,7 @@ def rolling_windows(ids: Ids, first: int, n_ctx: int, stride: int | None = None)
     Each window scores the `stride` tokens after the last one's, with as much before them as the model can see; by
     default n_ctx of them, so that only the last window reaches back.
 
+    Raises: PromptError where `stride` is not in 1..n_ctx.
     Source: lm-evaluation-harness, `get_rolling_token_windows` with a context_len of 1, for the default.
 
     >>> list(rolling_windows([0, 1, 2, 3, 4, 5, 6, 7, 8, 9], first=99, n_ctx=4))
@@ -127,9 +128,11 @@ def rolling_windows(ids: Ids, first: int, n_ctx: int, stride: int | None = None)
     >>> list(rolling_windows([0, 1, 2, 3, 4, 5, 6], first=99, n_ctx=4, stride=2))
     [([99], [0, 1, 2, 3]), ([1, 2, 3], [4, 5]), ([2, 3, 4, 5], [6])]
     """
+    step = n_ctx if stride is None else stride
+    if not 1 <= step <= n_ctx:
+        raise PromptError(f"stride must lie in 1..{n_ctx}, the model's context, got {step}")
     if ids:
         yield [first], ids[:n_ctx]
-    step = stride or n_ctx
     for start in range(n_ctx, len(ids), step):
         end = min(start + step, len(ids))
         yield ids[end - n_ctx - 1 : start], ids[start:end]

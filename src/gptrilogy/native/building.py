@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import warnings
 from contextlib import suppress
 from functools import cache
@@ -23,6 +24,7 @@ FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp", "-Wall", "-W
 FLAGS += ("-fno-math-errno", "-fno-trapping-math")  # else loops with a condition stay a number at a time on AVX2
 COMPILERS = ("g++", "c++", "clang++")  # GCC's code calls the OpenMP that PyTorch brings on Linux, Clang's another
 COMPILE_S = 900
+COMPILING = threading.Lock()  # the second thread to need a kernel waits for the first, and finds it kept
 SEAL_BYTES = hashlib.sha256().digest_size
 
 
@@ -58,8 +60,12 @@ def load(source: Path) -> ctypes.CDLL:
     if compiler is None:
         raise UnavailableError("there is no C++ compiler here")
     name = f"{source.stem}-{_key(source, compiler)}.so"
-    if kept := next((place / name for place in _places() if _is_whole(place / name)), None):
-        return _opened(kept)
+    with COMPILING:
+        library = next((place / name for place in _places() if _is_whole(place / name)), None)
+        return _opened(library or _compiled(source, compiler, name))
+
+
+def _compiled(source: Path, compiler: str, name: str) -> Path:
     library = _folder() / name
     _say(f"compiling {source.name} for this CPU, once; it takes some seconds")
     try:
@@ -68,7 +74,7 @@ def load(source: Path) -> ctypes.CDLL:
             temporary.write_bytes(_sealed(temporary.read_bytes()))
     except OSError as error:
         raise UnavailableError(f"{library} cannot be made ({error})") from None
-    return _opened(library)
+    return library
 
 
 def _opened(library: Path) -> ctypes.CDLL:
