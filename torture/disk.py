@@ -176,8 +176,8 @@ def _whole(run: Path, base: Path) -> str:
 
     What the disk would not let go of while it was deleted may stay until the next command, which `finish` sees to.
     """
-    kept = newest_valid(Run(run).checkpoints_folder, lambda _: None)
-    newest = newest_valid(Run(base).checkpoints_folder, lambda _: None)
+    kept = newest_valid(Run(run).checkpoints_folder)
+    newest = newest_valid(Run(base).checkpoints_folder)
     if kept is None or newest is None or kept.name < newest.name:
         return f"the newest valid checkpoint is {kept}, it was {newest}"
     with_manifest = Run(run).checkpoints_folder.glob("step-*/manifest.json")

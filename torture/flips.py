@@ -28,7 +28,7 @@ class Part:
 
 
 def parts(run: Path) -> list[Part]:
-    newest = newest_valid(Run(run).checkpoints_folder, lambda _: None)
+    newest = newest_valid(Run(run).checkpoints_folder)
     assert newest is not None
     return [
         Part("checkpoint", newest, verify_checkpoint),
@@ -86,7 +86,7 @@ def _is_named(path: Path, message: str) -> bool:
 
 
 def _falls_back(folder: Path) -> str:
-    good = newest_valid(folder.parent, lambda _: None)
+    good = newest_valid(folder.parent)
     return "" if good is not None and good < folder else f"the last good one is {good}"
 
 

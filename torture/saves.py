@@ -29,7 +29,7 @@ def killed_at_every_call(subject: Subject, kind: Kind, *, begin: int, end: int, 
         inject = f"{call.name}:signal=KILL:when={call.when}"
         ended, _ = traced(subject.warm, ["resume", run, "--stop-at", end], run, inject)
         wrong = not_killed(ended)
-        whole = newest_valid(Run(run).checkpoints_folder, lambda _: None)
+        whole = newest_valid(Run(run).checkpoints_folder)
         if whole is None or whole.name < f"step-{begin:08d}":
             wrong = f"the newest valid checkpoint is {whole}"
         tally.count(str(call), wrong or subject.finish(run, kind), call.name)

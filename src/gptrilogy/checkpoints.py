@@ -1,7 +1,7 @@
 """Saved states that are whole or absent: tensors and JSON under a manifest of sizes and SHA-256. Nothing is pickled."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path
@@ -129,16 +129,12 @@ def manifest(folder: Path) -> dict[str, Any]:
     return listed
 
 
-def newest_valid(checkpoints: Path, on_bad: Callable[[CheckpointError], None]) -> Path | None:
-    """The last checkpoint whose every byte is right; damaged later ones are reported and passed over.
+def newest_valid(checkpoints: Path) -> Path | None:
+    """The last checkpoint whose every byte is right; damaged later ones are passed over.
 
     Raises: UnreadableCheckpointError where a later one may be whole.
     """
-    for folder in reversed(checkpoint_folders(checkpoints)):
-        if (error := damage(folder)) is None:
-            return folder
-        on_bad(error)
-    return None
+    return next((folder for folder in reversed(checkpoint_folders(checkpoints)) if damage(folder) is None), None)
 
 
 def damage(folder: Path) -> CheckpointError | None:

@@ -86,7 +86,7 @@ def find_checkpoint(path: Path) -> Path:
     except CheckpointError as error:
         if not folder.exists():
             return find_checkpoint(path)  # pruned since
-        whole = newest_valid(checkpoints, lambda _: None)
+        whole = newest_valid(checkpoints)
         if whole is None:
             raise
         warnings.warn(f"{error}; {whole} is used instead", stacklevel=3)

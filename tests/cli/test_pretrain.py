@@ -235,7 +235,7 @@ def test_resume_wants_a_run(gpt: Gpt, tmp_path: Path) -> None:
     assert "holds no run" in one_line(said.err)
 
 
-@pytest.mark.parametrize("place", ["preparation:survey_sets", "preparation:open_shards"])
+@pytest.mark.parametrize("place", ["survey_sets", "open_shards"])
 def test_an_interrupted_preparation_is_taken_up_by_resume(
     place: str, gpt: Gpt, novel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,8 +243,8 @@ def test_an_interrupted_preparation_is_taken_up_by_resume(
     assert gpt(*words, tmp_path / "whole").code == 0
     run = tmp_path / "run"
     with monkeypatch.context() as interrupted:
-        interrupted.setattr(place.replace("preparation:", "gptrilogy.cli.launch.", 1), be_interrupted, raising=False)
-        interrupted.setattr(place.replace("preparation:", "gptrilogy.training.preparation.", 1), be_interrupted)
+        for module in ("cli.launch", "training.preparation"):
+            interrupted.setattr(f"gptrilogy.{module}.{place}", be_interrupted)
         assert gpt(*words, run).code == 130
     said = gpt("resume", run, "--verify", 1)
     assert "has no steps to verify" in one_line(said.err)
