@@ -26,6 +26,7 @@ from gptrilogy.files import (
     replacing_folder,
     sha256_file,
     sha256_json,
+    user_cache,
     write_atomic,
     write_json,
     write_sealed,
@@ -123,15 +124,35 @@ def test_a_folder_goes_at_once_or_not_at_all(tmp_path: Path, monkeypatch: pytest
     assert names(tmp_path) == set()
 
 
-def test_a_folder_is_made_with_those_above_it_and_over_what_a_killed_process_left(tmp_path: Path) -> None:
+def test_a_folder_is_made_with_those_above_it(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
-    left_over = folder.with_name(f".folder.{os.getpid()}.tmp")
-    left_over.mkdir(parents=True)
-    (left_over / "half").touch()
     write_into(replacing_folder(folder))
     assert names(folder) == {"part"}
     write_into(replacing_folder(tmp_path / "another" / "folder"))
     assert names(tmp_path / "another") == {"folder"}
+
+
+def test_two_that_write_one_name_at_once_do_not_meet(tmp_path: Path) -> None:
+    """As threads do, and containers, whose processes may have equal numbers."""
+    value, folder = tmp_path / "value", tmp_path / "folder"
+    with replacing(value) as later, replacing(value) as sooner:
+        later.write_bytes(b"later")
+        sooner.write_bytes(b"sooner")
+    with replacing_folder(folder) as later, replacing_folder(folder) as sooner:
+        (later / "later").touch()
+        (sooner / "sooner").touch()
+    assert value.read_bytes() == b"later"
+    assert names(folder) == {"later"}
+    assert names(tmp_path) == {"value", "folder"}
+
+
+def test_a_cache_is_where_the_user_says_else_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/shared")
+    assert user_cache() == Path("/shared")
+    for ignored in ("", "relative/folder"):
+        monkeypatch.setenv("XDG_CACHE_HOME", ignored)
+        assert user_cache() == Path("/home/ada/.cache")
 
 
 def test_a_failure_names_the_file_that_was_asked_for_and_no_other(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
@@ -95,13 +96,18 @@ def make_folder(folder: Path) -> None:
         raise
 
 
+def temporary_beside(path: Path, ending: str = "tmp") -> Path:
+    """A name beside `path` that nobody else takes, of this machine or of any other that writes to the same disk."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.{ending}")
+
+
 @contextmanager
 def replacing(path: Path) -> Generator[Path]:
     """A temporary file beside `path` that takes its name when the block succeeds and vanishes when it fails.
 
     Raises: OSError from the block or the disk, which names `path`; it is then as it was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(path)
     try:
         yield temporary
         flush(temporary)
@@ -122,8 +128,7 @@ def replacing_folder(folder: Path) -> Generator[Path]:
 
     A folder that is replaced is whole until the new one is, but for the moment between two renames.
     """
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = temporary_beside(folder)
     try:
         make_folder(temporary)
         yield temporary
@@ -138,7 +143,7 @@ def replacing_folder(folder: Path) -> Generator[Path]:
 
 def remove_folder(folder: Path) -> None:
     """Delete a folder so that a crash leaves all of it, or none under its name."""
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}.old.tmp")
+    aside = temporary_beside(folder, "old.tmp")
     folder.rename(aside)
     shutil.rmtree(aside, ignore_errors=True)  # what stays is removed as a temporary
 
@@ -149,7 +154,7 @@ def _out_of_the_way(folder: Path) -> Generator[None]:
     if not folder.exists():
         yield
         return
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}.old.tmp")
+    aside = temporary_beside(folder, "old.tmp")
     folder.rename(aside)
     try:
         yield
@@ -170,6 +175,17 @@ def remove_temporaries(folder: Path) -> None:
         else:
             with suppress(OSError):
                 path.unlink()
+
+
+def user_cache() -> Path | None:
+    """Where this user's programs keep what can be made again; None for one without a home."""
+    shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if shared.is_absolute():  # a relative one is to be ignored, says the XDG specification
+        return shared
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError:
+        return None
 
 
 def flush(path: Path) -> None:

@@ -337,7 +337,7 @@ def test_code_for_lesser_processors_gives_the_same(level: str, tmp_path: Path, h
     assert compiler is not None
     source = Path(building.__file__).with_name("decoding.cpp")
     first, *others = level.split()
-    building.build(compiler, source, tmp_path / "lesser.so", f"-march={first}", *others)
+    building.build([compiler], source, tmp_path / "lesser.so", f"-march={first}", *others)
     lesser = ctypes.CDLL(str(tmp_path / "lesser.so"))
     ids = texts(6, SMALL.n_vocab, length=20)
     for weights in FORMATS:

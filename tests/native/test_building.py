@@ -26,7 +26,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def kept(tmp_path: Path) -> list[Path]:
-    return sorted((tmp_path / "cache" / "gptrilogy").iterdir())
+    return sorted((tmp_path / "cache" / "gptrilogy" / "kernels").iterdir())
 
 
 def test_it_is_compiled_once_and_says_so(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,6 +78,33 @@ def test_a_library_of_another_user_is_not_loaded(source: Path, monkeypatch: pyte
         load(source)
 
 
+@pytest.mark.parametrize("trap", ["a folder open to others", "a link to a folder", "a link to a library"])
+def test_what_another_user_may_have_put_there_is_not_loaded(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trap: str
+) -> None:
+    load(source)
+    [foreign] = kept(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    monkeypatch.setattr(building.tempfile, "gettempdir", lambda: str(tmp_path))
+    place = tmp_path / f"gptrilogy-{os.getuid()}"
+    if trap == "a link to a folder":
+        place.symlink_to(foreign.parent)
+    else:
+        place.mkdir(mode=0o700)
+        if trap == "a link to a library":
+            (place / foreign.name).symlink_to(foreign)
+        else:
+            (place / foreign.name).write_bytes(foreign.read_bytes())
+            place.chmod(0o770)
+    if trap == "a link to a library":
+        done = in_a_process(source, TMPDIR=str(tmp_path))
+        assert (done.stdout, COMPILING in done.stderr) == ("42\n", True)
+        assert not (place / foreign.name).is_symlink()
+    else:
+        with pytest.raises(UnavailableError, match="no folder can be written"):
+            load(source)
+
+
 def test_a_home_that_cannot_be_written_to_is_gone_around(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,12 +142,23 @@ def test_a_compiler_finds_its_linker_without_a_path(source: Path, monkeypatch: p
     assert load(source).answer() == 42
 
 
-@pytest.mark.parametrize("name", ["XDG_CACHE_HOME", "HOME"])
-def test_no_home_is_no_hindrance(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME" if name == "XDG_CACHE_HOME" else "XDG_CACHE_HOME", "")
+def test_no_home_is_no_hindrance(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "user_cache", lambda: None)
     monkeypatch.setattr(building.tempfile, "gettempdir", lambda: str(tmp_path))
     assert load(source).answer() == 42
+
+
+def test_a_compiler_may_be_a_command_with_arguments(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(source)
+    monkeypatch.setenv("CXX", "env ANSWER=42 g++ -DANSWER=43")
+    source.write_text(ANSWER.replace("42", "ANSWER"))
+    assert load(source).answer() == 43
+    monkeypatch.setenv("CXX", "g++ '")
+    with pytest.raises(UnavailableError, match="CXX=g\\+\\+ ' is no command \\(No closing quotation\\)"):
+        load(source)
+    assert len(kept(tmp_path)) == 2
 
 
 @pytest.mark.parametrize(
@@ -207,8 +245,8 @@ def command(source: Path) -> list[str]:
     return [sys.executable, "-c", code, str(source)]
 
 
-def in_a_process(source: Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command(source), capture_output=True, text=True, check=False)
+def in_a_process(source: Path, **env: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command(source), env={**os.environ, **env}, capture_output=True, text=True, check=False)
 
 
 def test_code_without_openmp_needs_no_torch(tmp_path: Path, source: Path) -> None:

@@ -6,18 +6,21 @@ Nothing depends on it: where there is no compiler, the caller takes its way in P
 import ctypes
 import hashlib
 import os
+import shlex
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
 import threading
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 from gptrilogy.devices import cpu_flags, cpu_model
-from gptrilogy.files import replacing
+from gptrilogy.files import replacing, user_cache
 
 SWITCH = "GPTRILOGY_NATIVE"  # "off": never compile, never load
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp", "-Wall", "-Wextra")
@@ -56,16 +59,26 @@ def load(source: Path) -> ctypes.CDLL:
 
     Raises: UnavailableError where it cannot be compiled, kept or loaded.
     """
-    compiler = os.environ.get("CXX") or next(filter(None, map(shutil.which, COMPILERS)), None)
-    if compiler is None:
-        raise UnavailableError("there is no C++ compiler here")
+    compiler = _compiler()
     name = f"{source.stem}-{_key(source, compiler)}.so"
     with COMPILING:
         library = next((place / name for place in _places() if _is_whole(place / name)), None)
         return _opened(library or _compiled(source, compiler, name))
 
 
-def _compiled(source: Path, compiler: str, name: str) -> Path:
+def _compiler() -> list[str]:
+    """CXX, which may be a command with arguments, else the first one there is."""
+    named = os.environ.get("CXX") or shlex.quote(next(filter(None, map(shutil.which, COMPILERS)), ""))
+    try:
+        compiler = shlex.split(named)
+    except ValueError as error:
+        raise UnavailableError(f"CXX={named} is no command ({error})") from None
+    if not any(compiler):
+        raise UnavailableError("there is no C++ compiler here")
+    return compiler
+
+
+def _compiled(source: Path, compiler: Sequence[str], name: str) -> Path:
     library = _folder() / name
     _say(f"compiling {source.name} for this CPU, once; it takes some seconds")
     try:
@@ -84,15 +97,15 @@ def _opened(library: Path) -> ctypes.CDLL:
         raise UnavailableError(f"{library} cannot be loaded ({error})") from None
 
 
-def build(compiler: str, source: Path, library: Path, *flags: str) -> None:
+def build(compiler: Sequence[str], source: Path, library: Path, *flags: str) -> None:
     """Compile with OpenMP but link without: its functions are found in the library that PyTorch has already loaded.
 
     Raises: UnavailableError where the compiler does not run, or fails.
     """
     made = library.with_suffix(".o")
     try:
-        _run([compiler, *FLAGS, *flags, "-c", str(source), "-o", str(made)])
-        _run([compiler, "-shared", str(made), "-o", str(library)])
+        _run([*compiler, *FLAGS, *flags, "-c", str(source), "-o", str(made)])
+        _run([*compiler, "-shared", str(made), "-o", str(library)])
     finally:
         made.unlink(missing_ok=True)
 
@@ -116,14 +129,25 @@ def _sealed(code: bytes) -> bytes:
 
 
 def _is_whole(library: Path) -> bool:
-    """Whether it is there, this user's, and as it was written."""
+    """Whether it is there, a file of this user in a folder where nobody else writes, and as it was written."""
     try:
-        if library.stat().st_uid != os.getuid():
+        found = library.lstat()
+        if not (_is_safe(library.parent) and stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid()):
             return False
         content = library.read_bytes()
     except OSError:
         return False
     return content == _sealed(content[:-SEAL_BYTES])
+
+
+def _is_safe(folder: Path) -> bool:
+    """Whether this user alone says what is in a folder, so that nobody else's code is ever loaded from it.
+
+    Raises: OSError where there is none.
+    """
+    found = folder.lstat()
+    others = stat.S_IWGRP | stat.S_IWOTH
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & others
 
 
 def _say(line: str) -> None:
@@ -133,8 +157,8 @@ def _say(line: str) -> None:
 
 def _places() -> list[Path]:
     """Where results may be kept: the user's cache, and a folder of this user alone under the temporary one."""
-    home = os.environ.get("XDG_CACHE_HOME") or (f"{os.environ['HOME']}/.cache" if os.environ.get("HOME") else None)
-    places = [Path(home) / "gptrilogy"] if home else []
+    cache = user_cache()
+    places = [cache / "gptrilogy" / "kernels"] if cache else []
     with suppress(OSError):  # there is none that can be written
         places.append(Path(tempfile.gettempdir()) / f"gptrilogy-{os.getuid()}")
     return places
@@ -148,17 +172,17 @@ def _folder() -> Path:
     for place in _places():
         try:
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if _is_safe(place) and os.access(place, os.W_OK):
+                return place
         except OSError:
             continue
-        if place.stat().st_uid == os.getuid() and os.access(place, os.W_OK):  # nobody else's code is ever loaded
-            return place
     raise UnavailableError("no folder can be written to keep compiled code in")
 
 
-def _key(source: Path, compiler: str) -> str:
+def _key(source: Path, compiler: Sequence[str]) -> str:
     """A name that changes with the code, the compiler, the CPU and PyTorch, whose OpenMP our code calls."""
     code = [path.read_text(encoding="utf-8") for path in (source, *sorted(source.parent.glob("*.h")))]
-    facts = (*code, compiler, *FLAGS, cpu_model(), *sorted(cpu_flags()), _openmp(source), sys.platform)
+    facts = (*code, *compiler, *FLAGS, cpu_model(), *sorted(cpu_flags()), _openmp(source), sys.platform)
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
 

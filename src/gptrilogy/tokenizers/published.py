@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from gptrilogy.errors import ConfigError, TokenizerError
-from gptrilogy.files import replacing_folder
+from gptrilogy.files import replacing_folder, user_cache
 from gptrilogy.tokenizers.base import Tokenizer
 from gptrilogy.tokenizers.foreign import read_pair
 from gptrilogy.tokenizers.untrusted import read_bytes
@@ -126,19 +126,14 @@ def cache_folder(name: str) -> Path:
 
     Raises: TokenizerError where neither is set and the user has no home.
     """
-    own, shared = os.environ.get("GPTRILOGY_CACHE"), os.environ.get("XDG_CACHE_HOME", "")
-    if own:
-        cache = Path(own)
-    elif Path(shared).is_absolute():  # a relative one is to be ignored, says the XDG specification
-        cache = Path(shared, "gptrilogy")
-    else:
-        try:
-            cache = Path.home() / ".cache" / "gptrilogy"
-        except RuntimeError:
-            raise TokenizerError(
-                "this user has no home folder to keep files in; set GPTRILOGY_CACHE to a folder that can be written"
-            ) from None
-    return cache / "tokenizers" / name
+    if own := os.environ.get("GPTRILOGY_CACHE"):
+        return Path(own, "tokenizers", name)
+    shared = user_cache()
+    if shared is None:
+        raise TokenizerError(
+            "this user has no home folder to keep files in; set GPTRILOGY_CACHE to a folder that can be written"
+        )
+    return shared / "gptrilogy" / "tokenizers" / name
 
 
 def _is_whole(folder: Path, name: str) -> bool:

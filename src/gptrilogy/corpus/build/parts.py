@@ -4,7 +4,6 @@ work/plan.json
 work/STEP/part-00012/{done.json, ...}
 """
 
-import os
 import shutil
 import zlib
 from collections.abc import Generator, Iterator, Mapping
@@ -17,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gptrilogy.files import flush, read_json, sha256_file, sha256_json, write_json
+from gptrilogy.files import flush, read_json, sha256_file, sha256_json, temporary_beside, write_json
 
 DONE = "done.json"
 
@@ -99,8 +98,7 @@ class Part:
 
         Where another worker was quicker, what it wrote stays: a task always writes the same.
         """
-        temporary = self.folder.with_name(f".{self.folder.name}.{os.uname().nodename}.{os.getpid()}.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
+        temporary = temporary_beside(self.folder)
         try:
             temporary.mkdir(parents=True)
             writing = Writing(temporary)
