@@ -1,12 +1,15 @@
+import math
+
 import pytest
 import torch
 
-from gptrilogy.errors import ConfigError, PromptError
+from gptrilogy.errors import CheckpointError, ConfigError, PromptError
 from gptrilogy.generation import scoring
 from gptrilogy.generation.config import BeamSearch, Sampling
 from gptrilogy.generation.language_model import LanguageModel
 from gptrilogy.generation.scoring import first_id
 from gptrilogy.models import GPT, GPTConfig
+from gptrilogy.tokenizers import GPT1BPE
 from gptrilogy.tokenizers.bytes import BytesTokenizer
 
 HALF_A_CHARACTER = "\ufffd"
@@ -236,6 +239,22 @@ def test_a_beam_writes_up_to_a_stop_string_and_needs_no_seed(language_model: Lan
     assert stop not in language_model.generate_until(["On the"], BeamSearch(width=3), max_tokens=8, stop=[stop])[0]
 
 
+def test_a_beam_heeds_no_stop_string_that_is_empty(language_model: LanguageModel) -> None:
+    without, several = (
+        language_model.generate_until(["On the"], BeamSearch(width=3), max_tokens=8, stop=stop) for stop in ((), ("",))
+    )
+    assert several == without
+
+
+def test_words_are_parted_from_the_prompt_by_every_search() -> None:
+    tokenizer = GPT1BPE("ab", [])
+    model = GPT(GPTConfig(n_vocab=tokenizer.n_vocab, n_ctx=16, n_embd=8, n_head=1, n_layer=1)).eval()
+    hows = (Sampling(temperature=0), BeamSearch(width=1, length_penalty=0))
+    greedy, beam = (LanguageModel(model, tokenizer).generate_until(["a b"], how, max_tokens=5) for how in hows)
+    assert greedy == beam
+    assert greedy[0].startswith(" ")
+
+
 def test_a_beam_of_one_without_a_penalty_is_greedy(language_model: LanguageModel) -> None:
     how = BeamSearch(width=1, length_penalty=0)
     prompts = ["On the", "x"]
@@ -254,3 +273,47 @@ def test_a_shorter_stride_gives_later_tokens_more_to_go_by(language_model: Langu
     )
     [found] = language_model.loglikelihood_rolling([text], stride=1)
     assert found == pytest.approx(expected, abs=1e-3)
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize("how", [Sampling(temperature=0), Sampling(), Sampling(top_k=3), BeamSearch()], ids=repr)
+def test_a_model_of_broken_weights_says_nothing_but_that(how: Sampling | BeamSearch) -> None:
+    with pytest.raises(CheckpointError, match="are not numbers; its weights are damaged"):
+        broken().generate_until(["a"], how, max_tokens=3)
+
+
+def test_a_model_of_broken_weights_has_no_opinion() -> None:
+    with pytest.raises(CheckpointError, match="are not numbers; its weights are damaged"):
+        broken().score("a", ["b"])
+
+
+def broken() -> LanguageModel:
+    model = FixedText(b"text")
+    torch.nn.init.constant_(model.get_parameter("ln_f.bias"), math.nan)
+    return LanguageModel(model, BytesTokenizer())
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [({"n": -1}, "n must be at least 1, got -1"), ({"max_tokens": -2}, "max_tokens must be at least 0, got -2")],
+)
+def test_less_than_nothing_cannot_be_asked_for(
+    numbers: dict[str, int], message: str, language_model: LanguageModel
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        language_model.complete(["a"], **numbers)
+
+
+@pytest.mark.parametrize("how", [Sampling(), BeamSearch()], ids=repr)
+def test_no_text_takes_less_than_no_tokens(how: Sampling | BeamSearch, language_model: LanguageModel) -> None:
+    with pytest.raises(ConfigError, match="max_tokens must be at least 0, got -3"):
+        language_model.generate_until(["a"], how, max_tokens=-3)
+
+
+@pytest.mark.parametrize("how", [Sampling(), BeamSearch()], ids=repr)
+def test_texts_of_no_tokens_are_done_too(how: Sampling | BeamSearch, language_model: LanguageModel) -> None:
+    done: list[int] = []
+    assert language_model.generate_until(["a", "b"], how, max_tokens=0, on_done=done.append) == ["", ""]
+    assert done == [1, 1]

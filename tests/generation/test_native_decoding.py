@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gptrilogy.errors import ConfigError
 from gptrilogy.generation import native_model as native_model_module
 from gptrilogy.generation.native_decoding import NativeRows, place
 from gptrilogy.generation.native_model import FORMATS, Format, NativeModel, native_model
@@ -308,9 +309,39 @@ def test_weights_in_fp32_are_read_where_they_are_and_others_copied() -> None:
     with torch.no_grad():
         model.h[0].get_parameter("mlp.c_fc.weight").mul_(2)
     assert not torch.equal(step_by_step(NativeRows(native), model, ids), before)
+
+
+def written_to(model: GPT) -> None:
+    with torch.no_grad():
+        model.h[0].get_parameter("mlp.c_fc.weight").mul_(2)
+
+
+def loaded(model: GPT) -> None:
+    model.load_state_dict({name: 2 * weight for name, weight in model.state_dict().items()})
+
+
+def replaced(model: GPT) -> None:
+    model.h[0].mlp.c_fc.bias = torch.nn.Parameter(model.h[0].get_parameter("mlp.c_fc.bias") + 1)
+
+
+@pytest.mark.parametrize("change", [written_to, loaded, replaced, GPT.double])
+@pytest.mark.parametrize("weights", FORMATS)
+def test_other_weights_are_noticed(change: Callable[[GPT], object], weights: Format) -> None:
+    model = made(SMALL) if weights == "fp32" else made(SMALL).to(torch.bfloat16)
+    native = prepared(model, weights)
     assert native.is_current
-    model.to(torch.bfloat16)
+    change(model)
     assert not native.is_current
+
+
+def test_a_model_without_gradients_is_prepared_once() -> None:
+    with torch.inference_mode():
+        assert prepared(made(SMALL), "fp32").is_current
+
+
+def test_weights_are_rounded_to_int8_beside_bf16_alone() -> None:
+    with pytest.raises(ConfigError, match=r"need a model in bf16.* this one is in torch.float32: call"):
+        native_model(made(SMALL), int8=True)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16])

@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from gptrilogy.errors import PromptError
+from gptrilogy.generation.finite import check_finite
 from gptrilogy.generation.rows import ROWS
 from gptrilogy.models.cache import KVCache
 from gptrilogy.models.gpt import GPT
 
-Ends: TypeAlias = Callable[[Sequence[int]], bool]
+Ids: TypeAlias = Sequence[int]
+Ends: TypeAlias = Callable[[Ids, Ids], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def length_factor(n_tokens: int, length_penalty: float) -> float:
 @torch.inference_mode()
 def beam_search(
     model: GPT,
-    prompts: Sequence[Sequence[int]],
+    prompts: Sequence[Ids],
     *,
     width: int,
     length_penalty: float,
@@ -59,15 +61,17 @@ def beam_search(
     """The best continuation of each prompt that a beam of `width` finds.
 
     At each step every live continuation is followed by every token. Of all these the likeliest `width` are looked at:
-    one that ends, by `eot_id` or because `ends(ids)`, is finished. The likeliest that do not end live on, `width` at
-    most, found among the likeliest 2 `width`. At `max_tokens`, or where the context is full, all are finished, by
-    length. A log-probability can only fall, so no live one can reach a better score than its own nats over the factor
-    of the longest length: a search stops as soon as that is no better than the best finished one. Of equals the first
-    counts: the one that finished earlier, descends from a likelier one, has the lower token.
+    one that ends, by `eot_id` or because `ends(prompt, ids)`, is finished. The likeliest that do not end live on,
+    `width` at most, found among the likeliest 2 `width`. At `max_tokens`, or where the context is full, all are
+    finished, by length. A log-probability can only fall, so no live one can reach a better score than its own nats
+    over the factor of the longest length: a search stops as soon as that is no better than the best finished one. Of
+    equals the first counts: the one that finished earlier, descends from a likelier one, has the lower token.
 
-    `ends` is asked about the continuation alone, without its prompt. `on_done` hears how many more prompts are done.
+    `ends` is asked about a prompt and a continuation, which does not hold it. `on_done` hears how many more prompts are
+    done.
 
-    Raises: PromptError where a prompt is empty or longer than the context, or `width` or `length_penalty` is none.
+    Raises: PromptError where a prompt is empty or longer than the context, or `width` or `length_penalty` is none;
+        CheckpointError for a model whose scores are no numbers.
 
     >>> from gptrilogy.models import GPTConfig
     >>> tiny = GPT(GPTConfig(n_vocab=5, n_ctx=8, n_embd=4, n_head=1, n_layer=1)).eval()
@@ -77,14 +81,14 @@ def beam_search(
     """
     assert not model.training, "dropout would make scores random"
     _check(model, prompts, width, length_penalty)
-    terms = _Terms(width, length_penalty, max_tokens, eot_id, ends)
     rows = _Rows(model, max(1, ROWS // width) * width)
     free = [list(range(first, first + width)) for first in range(0, rows.n_rows, width)]
-    waiting, live = deque(enumerate(prompts)), list[_Search]()
+    terms = [_Terms(prompt, width, length_penalty, max_tokens, eot_id, ends) for prompt in prompts]
+    waiting, live = deque(enumerate(terms)), list[_Search]()
     beams: dict[int, Beam] = {}
     while waiting or live:
         while waiting and free:
-            live.append(_Search(*waiting.popleft(), free.pop(), rows, terms))
+            live.append(_Search(*waiting.popleft(), free.pop(), rows))
         scores = rows.next({each.row: each.ids[-1] for search in live for each in search.alive})
         for search in live:
             if search.alive:
@@ -99,20 +103,21 @@ def beam_search(
 
 
 class _Terms(NamedTuple):
-    """What is searched for, the same for all prompts."""
+    """What is searched for after a prompt."""
 
+    prompt: Ids
     width: int
     length_penalty: float
     max_tokens: int
     eot_id: int | None
     ends: Ends | None
 
-    def limit(self, prompt: Sequence[int], n_ctx: int) -> int:
+    def limit(self, n_ctx: int) -> int:
         """How long a continuation may get. The last token is never read, so it needs no room in the context."""
-        return max(0, min(self.max_tokens, n_ctx + 1 - len(prompt)))
+        return max(0, min(self.max_tokens, n_ctx + 1 - len(self.prompt)))
 
-    def stopped(self, ids: Sequence[int]) -> bool:
-        return ids[-1] == self.eot_id or (self.ends is not None and self.ends(ids))
+    def stopped(self, ids: Ids) -> bool:
+        return ids[-1] == self.eot_id or (self.ends is not None and self.ends(self.prompt, ids))
 
     def beam(self, ids: tuple[int, ...], nats: float) -> Beam:
         score = nats / length_factor(len(ids), self.length_penalty)
@@ -130,28 +135,28 @@ class _Alive(NamedTuple):
 class _Search:
     """One prompt's beam, likeliest first, in rows of its own."""
 
-    def __init__(self, number: int, prompt: Sequence[int], own: list[int], rows: "_Rows", terms: _Terms) -> None:
+    def __init__(self, number: int, terms: _Terms, own: list[int], rows: "_Rows") -> None:
         self.number = number
         self.rows = own
         self.all_rows = rows
         self.terms = terms
-        self.limit = terms.limit(prompt, rows.model.config.n_ctx)
+        self.limit = terms.limit(rows.model.config.n_ctx)
         self.alive: list[_Alive] = []
         self.best: Beam | None = None
         if self.limit:
             self.alive = [_Alive((), 0.0, own[0])]
-            self.extend(rows.prefill(own[0], prompt)[None])
+            self.extend(rows.prefill(own[0], terms.prompt)[None])
         else:
             self.best = terms.beam((), 0.0)
 
     @property
     def answer(self) -> Beam:
-        if self.best is None:
-            raise PromptError("nothing is likelier than anything else: the model's numbers are not finite")
+        assert self.best is not None, "of finite scores one is the best"
         return self.best
 
     def extend(self, logits: Tensor) -> None:
         """One token more. Shapes: logits (alive, V)."""
+        check_finite(logits.amax(-1))
         so_far = torch.tensor([each.nats for each in self.alive], dtype=torch.float64, device=logits.device)
         totals = logits.double().log_softmax(-1) + so_far[:, None]  # (alive, V)
         grown: list[_Alive] = []
@@ -197,7 +202,7 @@ class _Rows:
         self.like = model.wte.weight
         self.caches = [KVCache(model.config, ROWS, like=self.like) for _ in range(-(-n_rows // ROWS))]
 
-    def prefill(self, row: int, prompt: Sequence[int]) -> Tensor:
+    def prefill(self, row: int, prompt: Ids) -> Tensor:
         """Let a row hold a prompt; -> the scores of its next token, (V,)."""
         own = KVCache(self.model.config, 1, like=self.like, capacity=len(prompt))
         hidden = self.model.hidden(torch.tensor([list(prompt)], device=self.like.device), own)
@@ -234,7 +239,7 @@ def _largest(values: Tensor, count: int) -> list[tuple[int, float]]:
     return [(int(place), float(values[place])) for place in candidates[order]]
 
 
-def _check(model: GPT, prompts: Sequence[Sequence[int]], width: int, length_penalty: float) -> None:
+def _check(model: GPT, prompts: Sequence[Ids], width: int, length_penalty: float) -> None:
     if width < 1:
         raise PromptError(f"a beam's width must be at least 1, got {width}")
     if not 0 <= length_penalty <= 10:  # of more, the factor of a long text is no number any more
@@ -250,7 +255,7 @@ def _check(model: GPT, prompts: Sequence[Sequence[int]], width: int, length_pena
 @torch.inference_mode()
 def beam_reference(
     model: GPT,
-    prompts: Sequence[Sequence[int]],
+    prompts: Sequence[Ids],
     *,
     width: int,
     length_penalty: float,
@@ -259,18 +264,17 @@ def beam_reference(
     ends: Ends | None = None,
 ) -> list[Beam]:
     """`beam_search` as its definition: whole texts computed again at each step, all the way to the longest length."""
-    terms = _Terms(width, length_penalty, max_tokens, eot_id, ends)
-    return [_reference(model, prompt, terms) for prompt in prompts]
+    return [_reference(model, _Terms(prompt, width, length_penalty, max_tokens, eot_id, ends)) for prompt in prompts]
 
 
-def _reference(model: GPT, prompt: Sequence[int], terms: _Terms) -> Beam:
-    limit = terms.limit(prompt, model.config.n_ctx)
+def _reference(model: GPT, terms: _Terms) -> Beam:
+    limit = terms.limit(model.config.n_ctx)
     finished: list[tuple[tuple[int, ...], float]] = [] if limit else [((), 0.0)]
     alive: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
     for n_tokens in range(1, limit + 1):
         grown: list[tuple[tuple[int, ...], float]] = []
         for ids, nats in alive:
-            text = torch.tensor([[*prompt, *ids]], device=model.wte.weight.device)
+            text = torch.tensor([[*terms.prompt, *ids]], device=model.wte.weight.device)
             log_p = model(text)[0, -1].double().log_softmax(-1).tolist()
             grown += [((*ids, token), nats + log_p[token]) for token in range(len(log_p))]
         grown = sorted(grown, key=lambda each: each[1], reverse=True)[: 2 * terms.width]

@@ -69,9 +69,12 @@ class Batch:
         return Piece(index, token, text)
 
     def completions(self, on_done: Callable[[int], object] | None = None) -> list[Completion]:
-        """Run to the end."""
+        """Run to the end; `on_done` hears 1 for each text that is there."""
+        if on_done is not None:
+            for _ in filter(_is_done, self.streams):  # those of no tokens
+                on_done(1)
         for piece in self.run():
-            if on_done is not None and self.streams[piece.index].finish_reason is not None:
+            if on_done is not None and _is_done(self.streams[piece.index]):
                 on_done(1)
         return [
             Completion(
@@ -79,3 +82,7 @@ class Batch:
             )
             for text, stream in zip(self.texts, self.streams, strict=True)
         ]
+
+
+def _is_done(stream: Stream) -> bool:
+    return stream.finish_reason is not None

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from gptrilogy.errors import PromptError
+from gptrilogy.errors import ConfigError, PromptError
 from gptrilogy.generation.beam import beam_search
 from gptrilogy.generation.completions import Batch, Completion, Piece
 from gptrilogy.generation.config import BeamSearch, Sampling
@@ -16,6 +16,7 @@ from gptrilogy.generation.scoring import Score, encode_pairs, first_id, rolling_
 from gptrilogy.generation.stopping import StopStrings
 from gptrilogy.models.gpt import GPT
 from gptrilogy.tokenizers.base import Tokenizer
+from gptrilogy.tokenizers.streaming import text_after
 
 
 class LanguageModel:
@@ -68,8 +69,9 @@ class LanguageModel:
     ) -> list[Completion]:
         """Continue many prompts of any lengths, `n` times each; completion i * n + j is sample j of prompt i.
 
-        Raises: PromptError where a prompt does not fit the context.
+        Raises: PromptError where a prompt does not fit the context; ConfigError for fewer than one of each.
         """
+        _check_least("n", n, 1)
         samples = [(tuple(self.prompt_ids(prompt)), j) for prompt in prompts for j in range(n)]
         return self._batch(samples, sampling, max_tokens, seed, stop).completions()
 
@@ -122,6 +124,7 @@ class LanguageModel:
 
         Raises: PromptError where `max_tokens` alone fill the context.
         """
+        _check_least("max_tokens", max_tokens, 0)
         room = self.model.config.n_ctx - max_tokens
         if room < 1:
             raise PromptError(
@@ -145,10 +148,12 @@ class LanguageModel:
         on_done: Callable[[int], object] | None,
     ) -> list[str]:
         """What a beam finds after each prompt, up to a stop string."""
-        stop = _several(stop)
 
-        def text_of(ids: Sequence[int]) -> str:
-            return self.tokenizer.decode([token for token in ids if token != self.tokenizer.eot_id])
+        def text(prompt: Sequence[int], ids: Sequence[int]) -> tuple[str, bool]:
+            """What comes before a stop string, and whether there is one."""
+            stops = StopStrings(_several(stop))
+            words = [token for token in ids if token != self.tokenizer.eot_id]
+            return stops.whole(text_after(self.tokenizer, prompt, words)), stops.found
 
         beams = beam_search(
             self.model,
@@ -157,10 +162,10 @@ class LanguageModel:
             length_penalty=how.length_penalty,
             max_tokens=max_tokens,
             eot_id=self.tokenizer.eot_id,
-            ends=lambda ids: any(end in text_of(ids) for end in stop),
+            ends=lambda prompt, ids: text(prompt, ids)[1],
             on_done=on_done,
         )
-        return [StopStrings(stop).whole(text_of(beam.ids)) for beam in beams]
+        return [text(prompt, beam.ids)[0] for prompt, beam in zip(prompts, beams, strict=True)]
 
     def score(self, prompt: str, answers: Sequence[str]) -> list[float]:
         """Log P(answer | prompt) of each answer, its tokens summed.
@@ -226,6 +231,7 @@ class LanguageModel:
         seed: int,
         stop: Sequence[str],
     ) -> Batch:
+        _check_least("max_tokens", max_tokens, 0)
         engine = Engine(self.model, eot_id=self.tokenizer.eot_id, native=self.native)
         return Batch(engine, self.tokenizer, samples, sampling or Sampling(), max_tokens, seed, _several(stop))
 
@@ -247,6 +253,11 @@ def _warn_of_cuts(what: str, lengths: Iterable[int], most: int) -> None:
             f"{sum(too_long)} of {len(too_long)} {what} have more than {most} tokens and lost their first ones",
             stacklevel=3,
         )
+
+
+def _check_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise ConfigError(f"{name} must be at least {least}, got {value}")
 
 
 def _several(stop: Sequence[str]) -> Sequence[str]:

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias, cast
 import torch
 from torch import Tensor, nn
 
+from gptrilogy.errors import ConfigError
 from gptrilogy.generation.packing import packed_bf16, packed_int8
 from gptrilogy.models.gpt import GPT, Block
 from gptrilogy.models.patterns import Dense
@@ -58,6 +59,7 @@ class NativeModel:
 
     def __init__(self, model: GPT, weights: Format, library: ctypes.CDLL) -> None:
         self.model = model
+        self._origins = _origins(model)
         self.format: Format = weights
         self.weight_bytes = 0
         self.step: Any = library.decoding_step
@@ -79,8 +81,8 @@ class NativeModel:
 
     @property
     def is_current(self) -> bool:
-        """Whether the model's weights still lie where they did, in the same precision."""
-        return (self.model.wte.weight.data_ptr(), self.model.wte.weight.dtype) == self._origin
+        """Whether the model still has the weights that were prepared."""
+        return _origins(self.model) == self._origins
 
     def scratch_bytes(self, step: int) -> int:
         return self._scratch_bytes(self.pointer, step)
@@ -88,7 +90,6 @@ class NativeModel:
     def _whole(self) -> _Model:
         model, config = self.model, self.model.config
         wte = model.wte.weight
-        self._origin = wte.data_ptr(), wte.dtype
         return _Model(
             format=FORMATS[self.format],
             n_embd=config.n_embd,
@@ -138,16 +139,28 @@ class NativeModel:
         return tensor.data_ptr()
 
 
+def _origins(model: GPT) -> list[tuple[int, torch.dtype, int]]:
+    """Where each parameter lies, its precision, and how often it was written to, which inference tensors cannot say."""
+    return [
+        (weight.data_ptr(), weight.dtype, 0 if weight.is_inference() else weight._version)
+        for weight in model.parameters()
+    ]
+
+
 def native_model(model: GPT, *, int8: bool = False) -> NativeModel | None:
     """Prepare a model for the kernel, in its own precision, or one in bf16 with int8 weights.
 
     None where it has to run in PyTorch: on another device, in another precision, or without a compiler, which
-    `compiled` says.
+    `compiled` says. Raises: ConfigError where int8 weights are asked of a model in another precision than bf16.
     """
     weight = model.wte.weight
+    if int8 and weight.dtype != torch.bfloat16:
+        raise ConfigError(
+            f"int8 weights need a model in bf16, in which embeddings and caches stay; this one is in {weight.dtype}: "
+            "call model.to(torch.bfloat16)"
+        )
     formats: dict[torch.dtype, Format] = {torch.float32: "fp32", torch.bfloat16: "bf16"}
     if weight.device.type != "cpu" or weight.dtype not in formats:
         return None
-    assert not int8 or weight.dtype == torch.bfloat16, "embeddings and caches are bf16 beside int8 weights"
     library = compiled("decoding")
     return None if library is None else NativeModel(model, "int8" if int8 else formats[weight.dtype], library)

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gptrilogy.errors import CheckpointError
+from gptrilogy.generation.finite import check_finite
 from gptrilogy.generation.scoring import Ids, fit
 from gptrilogy.models.branches import Branches, Path
 from gptrilogy.models.gpt import GPT
@@ -204,11 +204,7 @@ class _Targets:
         expected = torch.from_numpy(self.expected[which]).to(logits.device)
         at = torch.from_numpy(place).to(logits.device)
         nats = logits[at, expected] - logits.logsumexp(-1)[at]
-        if not bool(nats.isfinite().all()):
-            raise CheckpointError(
-                "the model gives log-probabilities that are not numbers; its weights are damaged, or it had diverged "
-                "when they were saved: take an earlier checkpoint"
-            )
+        check_finite(nats)
         self.nats[which] = nats.double().cpu().numpy()
         self.likeliest[which] = (logits.argmax(-1)[at] == expected).cpu().numpy()
         if self._n_first:

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from gptrilogy.generation.config import Sampling
+from gptrilogy.generation.finite import check_finite
 from gptrilogy.native.building import compiled
 
 
 def choose(logits: Tensor, sampling: Sampling, uniform: float) -> int:
     """One token by the inverse of the cumulative distribution; `uniform` in [0, 1) decides.
 
-    Shapes: logits (V,).
+    Shapes: logits (V,). Raises: CheckpointError where one is NaN or infinity.
 
     >>> scores = torch.tensor([1.0, 3.0, 2.0])
     >>> choose(scores, Sampling(temperature=0), uniform=0.99)
@@ -39,6 +40,7 @@ def chosen(library: ctypes.CDLL, logits: Tensor, sampling: Sampling, uniform: fl
 
 def choose_reference(logits: Tensor, sampling: Sampling, uniform: float) -> int:
     """`choose`, written as its definition."""
+    check_finite(logits.max())
     if sampling.temperature == 0:
         return int(logits.argmax())
     kept, tokens = filtered(logits, sampling)

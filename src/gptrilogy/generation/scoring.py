@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gptrilogy.errors import PromptError
+from gptrilogy.generation.finite import check_finite
 from gptrilogy.models.gpt import GPT
 from gptrilogy.models.loss import CHUNK_ELEMENTS
 from gptrilogy.tokenizers.base import Tokenizer
@@ -52,7 +53,7 @@ def score_pairs(
     `on_scored` hears how many pairs are done, a batch at a time.
 
     Raises: PromptError where a context is empty, or a pair has more than n_ctx + 1 tokens and may not be truncated, or
-    has no context left then.
+    has no context left then; CheckpointError for a model whose scores are no numbers.
     """
     assert not model.training, "dropout would make scores random"
     n_ctx = model.config.n_ctx
@@ -196,4 +197,6 @@ def _score(model: GPT, hidden: Tensor, targets: Tensor) -> Score:
         logits = model.logits(hidden[start : start + size]).float()  # (size, V)
         nats.append(F.cross_entropy(logits, expected, reduction="none"))
         greedy = greedy and bool((logits.argmax(-1) == expected).all())
-    return Score(-torch.cat(nats).sum(dtype=torch.float64).item(), greedy)
+    total = -torch.cat(nats).sum(dtype=torch.float64)
+    check_finite(total)
+    return Score(total.item(), greedy)

@@ -6,6 +6,12 @@ from collections.abc import Sequence
 from gptrilogy.tokenizers.base import Tokenizer
 
 
+def text_after(tokenizer: Tokenizer, before: Sequence[int], ids: Sequence[int]) -> str:
+    """The text of ids that follow others, from which a separator may part it."""
+    stream = StreamDecoder(tokenizer, after=before)
+    return "".join(map(stream.push, ids)) + stream.finish()
+
+
 class StreamDecoder:
     r"""What the pushes and the finish return is, put together, `tokenizer.decode` of the same ids.
 
