@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptrilogy.tokenizers import ByteLevelBPE
-from gptrilogy.tokenizers.pieces import ANYWHERE, SPACE, WORD_GAP, Gap, grouped, pieces, streamed
+from gptrilogy.tokenizers.pieces import ANYWHERE, LINE, SPACE, Gap, grouped, pieces, streamed
 from gptrilogy.tokenizers.reference import split
 
 # Few characters, so that every kind of boundary is met often. U+001C is whitespace to `re` but not to `regex`.
@@ -43,7 +43,7 @@ def test_a_piece_grows_to_the_next_safe_place():
 @given(
     parts=st.lists(st.one_of(MIXED, st.text())),
     size=st.integers(1, 8),
-    gap=st.sampled_from([SPACE, WORD_GAP, ANYWHERE]),
+    gap=st.sampled_from([SPACE, LINE, ANYWHERE]),
 )
 def test_a_text_that_comes_in_parts_has_the_pieces_of_the_whole(parts: list[str], size: int, gap: object):
     gap = cast("Gap", gap)

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptrilogy.errors import DataError, TokenizerError
-from gptrilogy.tokenizers import ByteLevelBPE, BytesTokenizer
+from gptrilogy.tokenizers import GPT1BPE, ByteLevelBPE, BytesTokenizer
 from gptrilogy.tokenizers import report as module
-from gptrilogy.tokenizers.base import IdArray
+from gptrilogy.tokenizers.base import Encoder, IdArray
 from gptrilogy.tokenizers.pieces import SPACE
 from gptrilogy.tokenizers.report import Script, measure, script_parts, shown
 
@@ -46,6 +46,9 @@ class Knows:
     def encode_arrays(self, texts: Sequence[str]) -> list[IdArray]:
         return [np.array(ids, np.uint32) for ids in self.encode_batch(texts)]
 
+    def encoder(self) -> Encoder:
+        return lambda pieces, _: self.encode_arrays(pieces)
+
     def decode(self, ids: Iterable[int]) -> str:
         return b"".join(map(self.token_bytes, ids)).decode().removesuffix(" ")
 
@@ -75,6 +78,15 @@ def test_bytes_cost_a_token_each_and_a_word_its_bytes_and_its_space():
     assert made.bytes_per_token == 1
     assert report.scripts == (Script("Greek", "word", 3), Script("Latin", "word", 2))
     assert made.tokens_per_word == {"Greek": (2 * 4 + 2 * 2 + 2 * 8) / 3 + 1, "Latin": 4.0}
+
+
+def test_tokens_of_long_texts_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "GROUP_CHARS", 10)
+    text = "ab &lt; ba\n<p> &lt; a\nab &amp; ba\n\nba ab" * 9
+    tokenizers = [GPT1BPE("ab<>&p;lt", []), BytesTokenizer(), ByteLevelBPE([("a", "b"), ("Ġ", "ab")])]
+    made = measure([text, "ba\nab", text], tokenizers).tokenizers
+    for tokenizer, measured in zip(tokenizers, made, strict=True):
+        assert measured.n_tokens == 2 * len(tokenizer.encode(text)) + len(tokenizer.encode("ba\nab"))
 
 
 def test_a_word_weighs_as_often_as_it_occurs():

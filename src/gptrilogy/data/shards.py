@@ -92,9 +92,12 @@ def pack(
         return state.index
     set_apart = ((Chunk("valid", part) for part in document.parts()) for document in _with_text(valid))
     divided = islice(chain(split.divided(documents), set_apart), state.documents_read, None)
+    encode, is_first = tokenizer.encoder(), True
     with closing(Packer(folder, state)) as packer:
         for batch in batches(divided, batch_chars, tokenizer.gap):
-            for piece, ids in zip(batch, tokenizer.encode_arrays([piece.text for piece in batch]), strict=True):
+            begins = [is_first, *(piece.ends_text for piece in batch)]
+            is_first = begins.pop()
+            for piece, ids in zip(batch, encode([piece.text for piece in batch], begins), strict=True):
                 packer.add(piece, ids)
             if on_progress:
                 on_progress(packer.documents_read, packer.text_bytes)

@@ -1,7 +1,7 @@
 """What every tokenizer offers, and what all share: special tokens by name only, and two refusals."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from gptrilogy.errors import TokenizerError
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 IdArray: TypeAlias = "NDArray[np.uint32]"
+Encoder: TypeAlias = Callable[[Sequence[str], Sequence[bool]], list[IdArray]]
 
 
 class Tokenizer(Protocol):
@@ -42,7 +43,7 @@ class Tokenizer(Protocol):
 
     @property
     def gap(self) -> Gap:
-        """Where a long text may be cut into pieces that have the ids of the whole."""
+        """Where a long text may be cut into pieces that have the ids of the whole from an `encoder`."""
         ...
 
     @property
@@ -66,6 +67,13 @@ class Tokenizer(Protocol):
 
     def encode_arrays(self, texts: Sequence[str]) -> list[IdArray]:
         """The same as arrays that may be read only: no Python number for each token of a corpus."""
+        ...
+
+    def encoder(self) -> Encoder:
+        """The same for texts in pieces cut at gaps, which it is given in order, and whether each begins a text.
+
+        It knows what matters of the pieces before: GPT-1's tokenizer reads a line otherwise after one with a "<".
+        """
         ...
 
     def decode(self, ids: Iterable[int]) -> str:

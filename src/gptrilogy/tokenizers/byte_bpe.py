@@ -6,7 +6,7 @@ from typing import Any, Self, cast
 
 from gptrilogy.errors import TokenizerError
 from gptrilogy.files import sha256_json
-from gptrilogy.tokenizers.base import END_OF_TEXT, IdArray, bytes_of, cut_special, utf8
+from gptrilogy.tokenizers.base import END_OF_TEXT, Encoder, IdArray, bytes_of, cut_special, utf8
 from gptrilogy.tokenizers.engines import Engine, FastEngine, SteadyEngine, fast_engine
 from gptrilogy.tokenizers.pieces import SPACE
 from gptrilogy.tokenizers.symbols import Pair, parse_merge, to_bytes, vocabulary
@@ -75,6 +75,9 @@ class ByteLevelBPE:
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         return [ids.tolist() for ids in self.encode_arrays(texts)]
+
+    def encoder(self) -> Encoder:
+        return lambda pieces, _: self.encode_arrays(pieces)
 
     def encode_arrays(self, texts: Sequence[str]) -> list[IdArray]:
         for text in texts:

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from gptrilogy.errors import TokenizerError
 from gptrilogy.files import sha256_json
-from gptrilogy.tokenizers.base import END_OF_TEXT, IdArray, bytes_of, cut_special, utf8
+from gptrilogy.tokenizers.base import END_OF_TEXT, Encoder, IdArray, bytes_of, cut_special, utf8
 from gptrilogy.tokenizers.pieces import ANYWHERE
 
 _TOKENS = (*(bytes([byte]) for byte in range(256)), END_OF_TEXT.encode())
@@ -36,6 +36,9 @@ class BytesTokenizer:
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         return [self.encode(text) for text in texts]
+
+    def encoder(self) -> Encoder:
+        return lambda pieces, _: self.encode_arrays(pieces)
 
     def encode_arrays(self, texts: Sequence[str]) -> list[IdArray]:
         import numpy as np

@@ -1,6 +1,6 @@
 """GPT-1's tokenizer: spaCy's English words in lower case, each a byte-pair encoding of characters."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self, cast
 
@@ -8,7 +8,7 @@ from tokenizers.models import BPE
 
 from gptrilogy.errors import TokenizerError
 from gptrilogy.files import sha256_json
-from gptrilogy.tokenizers.base import IdArray, bytes_of, cut_special, utf8
+from gptrilogy.tokenizers.base import Encoder, IdArray, bytes_of, cut_special, utf8
 from gptrilogy.tokenizers.gpt1_symbols import (
     UNKNOWN,
     WORD_END,
@@ -17,8 +17,8 @@ from gptrilogy.tokenizers.gpt1_symbols import (
     gpt1_vocabulary,
     symbol_bytes,
 )
-from gptrilogy.tokenizers.gpt1_text import words
-from gptrilogy.tokenizers.pieces import WORD_GAP
+from gptrilogy.tokenizers.gpt1_text import Words, words
+from gptrilogy.tokenizers.pieces import LINE
 from gptrilogy.tokenizers.symbols import MAX_TOKEN_BYTES, Pair, parse_merge
 
 FINETUNING_TOKENS = ("_start_", "_delimiter_", "_classify_")  # ids 40478, 40479 and 40480 in the released code
@@ -51,7 +51,7 @@ class GPT1BPE:
     """
 
     separator = " "
-    gap = WORD_GAP
+    gap = LINE
     eot_id = None
 
     def __init__(self, characters: Iterable[str], merges: Iterable[Pair], special: Iterable[str] = ()) -> None:
@@ -112,8 +112,7 @@ class GPT1BPE:
             if isinstance(piece, int):
                 ids.append(piece)
             else:
-                for word in words(piece):
-                    ids.extend(self._known.get(word) or self._encode_word(word))
+                ids.extend(self._ids(words(piece)))
         return ids
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
@@ -123,6 +122,22 @@ class GPT1BPE:
         import numpy as np
 
         return [np.array(ids, np.uint32) for ids in self.encode_batch(texts)]
+
+    def encoder(self) -> Encoder:
+        import numpy as np
+
+        text = Words()
+
+        def encode(pieces: Sequence[str], begins: Sequence[bool]) -> list[IdArray]:
+            nonlocal text
+            found: list[IdArray] = []
+            for piece, is_first in zip(pieces, begins, strict=True):
+                utf8(piece)
+                text = Words() if is_first else text
+                found.append(np.fromiter(self._ids(text.read(piece)), np.uint32))
+            return found
+
+        return encode
 
     def decode(self, ids: Iterable[int]) -> str:
         text = b"".join(map(self.token_bytes, ids))
@@ -148,6 +163,10 @@ class GPT1BPE:
             )
         characters, merges, special = (_strings(definition, field) for field in FIELDS[1:])
         return cls(characters, (parse_merge(rank, line) for rank, line in enumerate(merges)), special)
+
+    def _ids(self, words: Iterable[str]) -> Iterator[int]:
+        for word in words:
+            yield from self._known.get(word) or self._encode_word(word)
 
     def _encode_word(self, word: str) -> tuple[int, ...]:
         ids = tuple(token.id for token in self._engine.tokenize(word))

@@ -24,8 +24,10 @@ _DAMAGED = re.compile(r"[^\t\n\f\x20-:<-~]")
 _MARKS = regex.compile(rf"\p{{M}}{{{MAX_MARKS + 1}}}")
 
 
-def repaired(text: str) -> str:
+def repaired(text: str, *, entities: bool = True) -> str:
     r"""`ftfy.fix_text(text)`: mojibake, HTML entities, ligatures, wide letters, curly quotes, control characters.
+
+    `entities`: whether they are repaired, which ftfy does up to the first line of a text that has a "<".
 
     Raises: TokenizerError for a text that would be under repair for hours; MissingExtraError without ftfy.
 
@@ -34,13 +36,12 @@ def repaired(text: str) -> str:
     """
     with needs("gpt1", purpose="GPT-1's tokenizer"):
         import_module("ftfy")  # a text without damage must not hide that it is missing
-    return text if _PLAIN.fullmatch(text) else "".join(_repaired_lines(text))
+    return text if _PLAIN.fullmatch(text) else "".join(_repaired_lines(text, entities))
 
 
-def _repaired_lines(text: str) -> Iterator[str]:
+def _repaired_lines(text: str, entities: bool) -> Iterator[str]:
     import ftfy
 
-    entities = True  # ftfy leaves HTML entities alone from the first line that holds a "<"
     for line in StringIO(text, newline="\n"):
         has_tag = "<" in line
         if _PLAIN.fullmatch(line):

@@ -39,15 +39,28 @@ def words(text: str) -> Iterator[str]:
     >>> " ".join(words("Dr. Who can't—won't!!\n\n\n  “GO”"))
     'dr. who ca n\'t - wo n\'t ! ! \n " go "'
     """
-    lines = standardized(repaired(text)).split(f" {NEWLINE} ")
-    english = _english()
-    patience = Patience(len(text))
-    for i, line in enumerate(lines):
-        if i:
-            yield NEWLINE
-        for runs in english.independent(line):
-            patience.spend(runs)
-            yield from english.words(runs)
+    return Words().read(text)
+
+
+class Words:
+    """`words` of a text that comes in pieces, of which all but the first begin with a line break."""
+
+    def __init__(self) -> None:
+        self._has_words = False
+        self._has_tag = False
+
+    def read(self, piece: str) -> Iterator[str]:
+        """The words of the next piece, and before them the line break that parts them from the last one's."""
+        lines = standardized(repaired(piece, entities=not self._has_tag)).split(f" {NEWLINE} ")
+        self._has_tag = self._has_tag or "<" in piece
+        english, patience = _english(), Patience(len(piece))
+        for line in filter(None, lines):
+            if self._has_words:
+                yield NEWLINE
+            self._has_words = True
+            for runs in english.independent(line):
+                patience.spend(runs)
+                yield from english.words(runs)
 
 
 def standardized(text: str) -> str:

@@ -15,7 +15,7 @@ Gap: TypeAlias = re.Pattern[str] | regex.Pattern[str]  # one character, before w
 # it looks at is the non-space before the cut or earlier; and nothing looks back.
 # `regex`, not `re`: its \s is Unicode's White_Space, as in the tokenizer's own pattern; `re` adds U+001C to U+001F.
 SPACE = regex.compile(r"(?<=\S)\s")
-WORD_GAP = re.compile(r"(?<=\S) (?=\S)")  # for a tokenizer that joins runs of white space and strips its ends
+LINE = re.compile(r"(?<=\S)\r?\n")  # for GPT-1's, which repairs whole lines; each is also a `SPACE`
 ANYWHERE = re.compile(r"(?s:.)")
 
 

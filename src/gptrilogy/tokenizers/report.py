@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 
 import regex
 
 from gptrilogy.errors import DataError
 from gptrilogy.tokenizers.base import Tokenizer, utf8
-from gptrilogy.tokenizers.pieces import grouped, pieces
+from gptrilogy.tokenizers.pieces import LINE, SPACE, Gap, pieces
 
 # The scripts in modern use, for the most part (UAX #31, tables 5 and 7), frequent ones first; all the rest is "other".
 SCRIPTS = (
@@ -125,12 +125,13 @@ def measure(
     words = _Words(max_distinct_words)
     seen = [Counter[int]() for _ in tokenizers]
     n_bytes = 0
-    cut = chain.from_iterable(map(pieces, texts))  # GPT-2's split cuts there too, so no token changes
-    for group in grouped(cut, GROUP_CHARS):
+    encoders = [tokenizer.encoder() for tokenizer in tokenizers]
+    gap = LINE if any(tokenizer.gap is LINE for tokenizer in tokenizers) else SPACE  # where none of them sees the cut
+    for group, begins in _groups(texts, gap):
         n_bytes += sum(len(utf8(piece)) for piece in group)
-        for tokenizer, counts in zip(tokenizers, seen, strict=True):
-            for ids in tokenizer.encode_batch(group):
-                counts.update(ids)
+        for encode, counts in zip(encoders, seen, strict=True):
+            for ids in encode(group, begins):
+                counts.update(ids.tolist())
         words.add(group)
         if on_progress:
             on_progress(n_bytes)
@@ -140,6 +141,22 @@ def measure(
     measured = [_measured(*row, n_bytes, n_words) for row in zip(tokenizers, seen, costs, strict=True)]
     scripts = [Script(name, "letter" if name in UNSPACED else "word", n) for name, n in n_words.most_common()]
     return Report(n_bytes, tuple(scripts), words.n_left_out, tuple(measured))
+
+
+def _groups(texts: Iterable[str], gap: Gap) -> Iterator[tuple[list[str], list[bool]]]:
+    """Pieces of the texts, so many at a time that encoders are kept busy, and whether each begins a text."""
+    group: list[str] = []
+    begins: list[bool] = []
+    left = GROUP_CHARS
+    for text in texts:
+        for number, piece in enumerate(pieces(text, GROUP_CHARS, gap)):
+            group.append(piece)
+            begins.append(number == 0)
+            left -= len(piece)
+            if left <= 0:
+                yield group, begins
+                group, begins, left = [], [], GROUP_CHARS
+    yield group, begins
 
 
 def script_parts(word: str) -> Iterator[tuple[str, str]]:
