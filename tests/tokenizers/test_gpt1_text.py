@@ -90,6 +90,8 @@ def test_steps_grow_with_the_punctuation_at_the_ends_only():
     assert steps("=" * 1000) == steps(".=" * 500) == 1000 * 1001
     assert steps("x" + "'s" * 100) == 201 * 201
     assert steps("a:" * 100) == 200 * 102
+    assert steps("US$" * 100) == 300 * 301  # one of three letters is a dollar's
+    assert steps("A$" * 50 + "C$" * 50) == 200 * 201
 
 
 def test_heavy_runs_are_counted_once_and_light_ones_never():

@@ -27,7 +27,7 @@ MAX_STRINGS = 1 << 18  # some 60 MB; spaCy keeps every string it has met
 LIGHT_STEPS = 10  # for each character of a run; prose has 1
 HEAVY_STEPS = 2_000_000  # under a second for all heavier runs of a text: one of 1,400 apostrophes, 300 rulers of ====
 HEAVY_STEPS_PER_CHAR = 2  # and a second more for each megabyte
-_PEELED = re.compile(r"(?:[sS](?=['’])|[^\w-]|_)*")  # spaCy leaves hyphens where they are
+_PEELED = re.compile(r"(?:[sS](?=['’])|(?:US|[CA])(?=\$)|[^\w-]|_)*")  # spaCy leaves hyphens where they are
 _DOTS = re.compile(r"\.+")  # and takes a row of dots at once
 
 
