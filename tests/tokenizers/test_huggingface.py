@@ -200,6 +200,11 @@ def test_gpt1s_vocabulary_is_read_with_its_special_tokens(tmp_path: Path, specia
     ("field", "value", "complaint"),
     [
         ("normalizer.type", "Lowercase", "normalizer.type must be 'BertNormalizer', got 'Lowercase'"),
+        ("normalizer.lowercase", False, "normalizer.lowercase must be True, got False"),
+        ("normalizer.strip_accents", True, "normalizer.strip_accents must be None, got True"),
+        ("normalizer.others", True, "the field normalizer.'others' is not known, nor what it does to the ids"),
+        ("decoder.suffix", "", "decoder.suffix must be '</w>', got ''"),
+        ("decoder.others", True, "the field decoder.'others' is not known"),
         ("pre_tokenizer.type", "Whitespace", "pre_tokenizer.type must be 'BertPreTokenizer', got 'Whitespace'"),
         ("model.unk_token", None, "model.unk_token must be '<unk>', got None"),
         ("added_tokens.1.id", 99, "added_tokens must follow the vocabulary as {'_start_': 8}, got {'_start_': 99}"),

@@ -42,14 +42,22 @@ GPT1: Rules = BOTH | {
     "model.unk_token": (UNKNOWN,),
     "model.end_of_word_suffix": (WORD_END,),
     "normalizer.type": ("BertNormalizer",),
+    "normalizer.lowercase": (True,),
+    "normalizer.strip_accents": (None,),
+    "normalizer.clean_text": (True,),
+    "normalizer.handle_chinese_chars": (True,),
     "pre_tokenizer.type": ("BertPreTokenizer",),
     "decoder.type": ("BPEDecoder",),
+    "decoder.suffix": (WORD_END,),
 }
 # What needs no rule: it does nothing to the ids, as the way a caller cuts and pads, or is read by itself.
 FREE = {
     "": {"truncation", "padding", "added_tokens"},
     "model": {"vocab", "merges"},
+    "normalizer": set[str](),
     "pre_tokenizer": {"trim_offsets"},
+    "post_processor": {"add_prefix_space", "trim_offsets", "use_regex", "pair"},
+    "decoder": {"add_prefix_space", "trim_offsets", "use_regex"},
 }
 ADDED: Rules = {"special": (True,), "single_word": NEVER, "lstrip": NEVER, "rstrip": NEVER}
 BESIDE: Rules = {"add_prefix_space": NEVER, "add_bos_token": NEVER, "add_eos_token": NEVER}
