@@ -151,6 +151,34 @@ def test_a_run_that_another_replaces_is_back_if_that_cannot_be_prepared(error: B
     assert [path.name for path in run.folder.glob(".*")] == []
 
 
+@pytest.mark.parametrize("n_moved", range(6))
+def test_a_run_outlives_a_kill_while_it_is_put_aside(
+    n_moved: int, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts moved before the kill are no less the run's; what the killed command has made since is."""
+    for path in (run.data_folder / "x", run.checkpoints_folder / "x", run.metrics_path):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("something", encoding="utf-8")
+    before, rename, moved = contents(run.folder), Path.rename, list[Path]()
+
+    def killed(path: Path, target: Path) -> Path:
+        if len(moved) == n_moved:
+            raise KeyboardInterrupt
+        moved.append(path)
+        return rename(path, target)
+
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(Path, "rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            Run.create(run.folder, {"seed": 9}, ENVIRONMENT, force=True)
+            (run.folder / "data").mkdir()
+            raise KeyboardInterrupt
+    new = Run.create(run.folder, {"seed": 9}, ENVIRONMENT, force=True)
+    with pytest.raises(DataError), new.taken_back_on(DataError):
+        raise DataError("no text")
+    assert contents(run.folder) == before
+
+
 def test_a_run_that_cannot_be_written_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(

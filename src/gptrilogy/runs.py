@@ -16,7 +16,7 @@ from typing import Self
 
 from gptrilogy.config import Tree
 from gptrilogy.errors import RunError
-from gptrilogy.files import SEAL, make_folder, read_object, sha256_json, write_json, write_sealed
+from gptrilogy.files import SEAL, make_folder, read_object, remove_folder, sha256_json, write_json, write_sealed
 
 ASKED = "asked"  # the one key of config.json until what was asked for under it is resolved
 
@@ -214,10 +214,11 @@ class Run:
             if isinstance(error, errors) or self._replaced.exists():
                 with suppress(OSError):
                     for path in self._all_parts:
-                        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+                        _remove(path)
                     self._put_back()
             raise
-        shutil.rmtree(self._replaced, ignore_errors=True)
+        with suppress(OSError):  # there is none, or it stays as a temporary
+            remove_folder(self._replaced)
 
     @property
     def _replaced(self) -> Path:
@@ -225,9 +226,10 @@ class Run:
 
     def _put_aside(self) -> None:
         """Raises: RunError naming what cannot be moved."""
-        shutil.rmtree(self._replaced, ignore_errors=True)
         try:
-            self._replaced.mkdir(exist_ok=True)
+            if self._replaced.exists():  # by a command that was killed
+                self._put_back()
+            self._replaced.mkdir()
             for path in filter(Path.exists, self._all_parts):
                 path.rename(self._replaced / path.name)
         except OSError as error:
@@ -242,8 +244,14 @@ class Run:
         """Raises: OSError."""
         for path in reversed(self._all_parts):
             if (kept := self._replaced / path.name).exists():
+                _remove(path)
                 kept.rename(path)
         self._replaced.rmdir()
+
+
+def _remove(path: Path) -> None:
+    """Raises: OSError."""
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> Tree:

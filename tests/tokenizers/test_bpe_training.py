@@ -92,6 +92,11 @@ def test_a_size_without_room_for_the_bytes_is_refused(n_vocab: int):
         train_byte_bpe(["text"], n_vocab)
 
 
+def test_a_size_that_takes_all_of_memory_is_refused():
+    with pytest.raises(ConfigError, match="n_vocab must be at most 500,000, got 2,000,000,000"):
+        train_byte_bpe(["text"], 2_000_000_000)
+
+
 @pytest.mark.parametrize("texts", [[], ["", ""]])
 def test_no_text_at_all_is_refused(texts: list[str]):
     with pytest.raises(DataError, match="there is no text to train a tokenizer on"):

@@ -67,6 +67,8 @@ def test_a_vocabulary_too_small_for_the_characters_is_refused():
     assert train_gpt1_bpe(["text"], 8).merges == ()
     with pytest.raises(ConfigError, match="n_vocab must be at least 8 for this text, got 7"):
         train_gpt1_bpe(["text"], 7)
+    with pytest.raises(ConfigError, match="n_vocab must be at most 500,000, got 2,000,000,000"):
+        train_gpt1_bpe(["text"], 2_000_000_000)
 
 
 @pytest.mark.parametrize("texts", [[], ["", "\n \n"]])

@@ -26,7 +26,7 @@ from gptrilogy.scaling.plan import Plan, make_plan
 from gptrilogy.tokenizers import Tokenizer, load_tokenizer
 from gptrilogy.training.config import RunConfig
 from gptrilogy.training.picture import draw_loss
-from gptrilogy.training.preparation import prepare, readable, survey_sets, take_in
+from gptrilogy.training.preparation import check_vocabulary, prepare, readable, survey_sets, take_in
 from gptrilogy.training.pretrain import pretrain
 from gptrilogy.training.progress import ConsoleReporter
 from gptrilogy.training.resolve import resolve
@@ -61,6 +61,7 @@ def prepare_run(requested: RunConfig, run: Run, reporter: ConsoleReporter, *, st
 
     Raises: DataError, ConfigError, TokenizerError, RunError.
     """
+    check_vocabulary(requested)
     split = survey_sets(readable(requested.data, run), requested.seed, reporter.note)
     ceiling = measured_ceiling(requested)
     auto = requested.recipe == "auto"
@@ -225,7 +226,10 @@ def sampler(prepared: Prepared, seed: int) -> Callable[[GPT], str]:
 
     def sample(model: GPT) -> str:
         speaker, how = LanguageModel(model, tokenizer), Sampling(temperature=0.8, top_p=0.95)
-        return f"«{opening}»{speaker.complete([opening], how, max_tokens=SAMPLE_TOKENS, seed=seed)[0].text}"
+        try:
+            return f"«{opening}»{speaker.complete([opening], how, max_tokens=SAMPLE_TOKENS, seed=seed)[0].text}"
+        except CheckpointError:
+            return "no text: the model's scores are not finite"  # of which the loop has its own to say
 
     return sample
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gptrilogy.tokenizers.piece_counts import PieceCounts
 
 MIN_N_VOCAB = 257  # the bytes and <|endoftext|>
+MAX_N_VOCAB = 500_000  # twice the largest published ones; a tokenizer's file is read up to 600,000 values
 SMALL_CHARS = 1 << 20  # Hugging Face's trainer is done with so much before our own is loaded, or even compiled
 GROUP_CHARS = 1 << 22
 
@@ -41,16 +42,14 @@ def train_byte_bpe(texts: Iterable[str], n_vocab: int, *, on_progress: OnProgres
     `PieceCounts`; up to there they are exact. Where no C++ compiler is, Hugging Face's trainer learns from exact
     counts always, and takes the time and memory that needs. `on_progress` is told what has been done.
 
-    Raises: ConfigError if `n_vocab` is below 257; DataError if there is no text; TokenizerError for a lone surrogate.
+    Raises: ConfigError if `n_vocab` is not in 257..500,000; DataError if there is no text; TokenizerError for a lone
+        surrogate.
     Source: BPE Algorithm 1. The GPT papers do not say how ties or rare pairs were treated.
 
     >>> train_byte_bpe(["low low low lower lower"], n_vocab=259).merges
     (('l', 'o'), ('lo', 'w'))
     """
-    if n_vocab < MIN_N_VOCAB:
-        raise ConfigError(
-            f"n_vocab must be at least {MIN_N_VOCAB}, got {n_vocab}: 256 bytes and <|endoftext|> come first"
-        )
+    check_size(n_vocab)
     from gptrilogy.tokenizers.native_bpe import learn_merges, library  # numpy is for those who train
 
     groups = grouped(_checked(texts), GROUP_CHARS)
@@ -68,6 +67,16 @@ def train_byte_bpe(texts: Iterable[str], n_vocab: int, *, on_progress: OnProgres
     found = table.estimate()
     del table
     return ByteLevelBPE(learn_merges(native, found, n_merges, on_merges))
+
+
+def check_size(n_vocab: int) -> None:
+    """Raises: ConfigError for a vocabulary that nobody can learn here."""
+    if n_vocab < MIN_N_VOCAB:
+        raise ConfigError(
+            f"n_vocab must be at least {MIN_N_VOCAB}, got {n_vocab}: 256 bytes and <|endoftext|> come first"
+        )
+    if n_vocab > MAX_N_VOCAB:
+        raise ConfigError(f"n_vocab must be at most {MAX_N_VOCAB:,}, got {n_vocab:,}; ask for fewer tokens")
 
 
 def learn_exactly(texts: Iterable[str], n_merges: int) -> list[Pair]:

@@ -10,6 +10,7 @@ from tokenizers.trainers import BpeTrainer
 
 from gptrilogy.errors import ConfigError, DataError
 from gptrilogy.tokenizers.base import utf8
+from gptrilogy.tokenizers.bpe_training import MAX_N_VOCAB
 from gptrilogy.tokenizers.gpt1 import GPT1BPE
 from gptrilogy.tokenizers.gpt1_symbols import WORD_END
 from gptrilogy.tokenizers.gpt1_text import NEWLINE, words
@@ -26,13 +27,15 @@ def train_gpt1_bpe(texts: Iterable[str], n_vocab: int) -> GPT1BPE:
     is left alone, so a small text fills less than `n_vocab`. Words of more than 256 characters give characters, but no
     merges.
 
-    Raises: ConfigError if the characters alone take more than `n_vocab`; DataError if there is no word; TokenizerError
-        and MissingExtraError as `encode`.
+    Raises: ConfigError if the characters alone take more than `n_vocab`, or it exceeds 500,000; DataError if there is
+        no word; TokenizerError and MissingExtraError as `encode`.
     Source: GPT1 §4.1; BPE Algorithm 1. Neither says how ties were broken.
 
     >>> train_gpt1_bpe(["Low, low, low, lower"], n_vocab=16).merges
     (('l', 'o'), ('lo', 'w</w>'))
     """
+    if n_vocab > MAX_N_VOCAB:
+        raise ConfigError(f"n_vocab must be at most {MAX_N_VOCAB:,}, got {n_vocab:,}; ask for fewer tokens")
     counts = count_words(texts)
     if not counts:
         raise DataError("there is no text to train a tokenizer on: 0 words in all; give one text that is not empty")

@@ -13,6 +13,7 @@ from gptrilogy.data.split import Split, plan_split
 from gptrilogy.errors import ConfigError, DataError
 from gptrilogy.runs import Run
 from gptrilogy.tokenizers import Tokenizer, load_tokenizer, save_tokenizer, train_byte_bpe
+from gptrilogy.tokenizers.bpe_training import check_size
 from gptrilogy.tokenizers.pieces import streamed
 from gptrilogy.training.config import DataConfig, RunConfig
 from gptrilogy.training.source_files import note_sources
@@ -47,6 +48,12 @@ def readable(data: DataConfig, run: Run) -> DataConfig:
         name: spooled(names, run.spool_folder) for name, names in (("sources", data.sources), ("valid", data.valid))
     }
     return data.model_copy(update=read)
+
+
+def check_vocabulary(config: RunConfig) -> None:
+    """Raises: ConfigError where a tokenizer is to be trained of a size that it cannot have."""
+    if config.tokenizer == "byte_bpe" and not packed_source(config.data):
+        check_size(config.model.n_vocab)
 
 
 def survey(data: DataConfig, seed: int, note: Note) -> Split | None:
