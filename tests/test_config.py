@@ -143,6 +143,7 @@ def test_a_config_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path) ->
 def test_a_remedy_is_the_nearest_name_or_all_of_them() -> None:
     assert suggest("weels", ["wheels", "name"]) == "did you mean wheels?"
     assert suggest("colour", iter(["wheels", "name"])) == "known: wheels, name"
+    assert suggest("colour", map(str, range(50))) == "known: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 38 more"
 
 
 class Span(Config):

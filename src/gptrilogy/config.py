@@ -16,6 +16,7 @@ from gptrilogy.errors import ConfigError
 
 Tree: TypeAlias = dict[str, Any]  # nested fields, as TOML and JSON hold them
 
+MAX_NAMES = 12  # that a message lists
 
 _IN_PART = ContextVar("in part", default=False)
 
@@ -112,7 +113,7 @@ def read_toml(path: Path) -> Tree:
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """A remedy for a misspelt name: the nearest known one, or all of them.
+    """A remedy for a misspelt name: the nearest known one, or what there is.
 
     >>> suggest("n_layr", ["n_layer", "n_head"])
     'did you mean n_layer?'
@@ -121,7 +122,10 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """
     names = list(known)
     nearest = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(names)}"
+    if nearest:
+        return f"did you mean {nearest[0]}?"
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return f"known: {', '.join(names[:MAX_NAMES])}{more}"
 
 
 def explain(kind: type[Config], error: ValidationError) -> str:

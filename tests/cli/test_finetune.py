@@ -202,3 +202,11 @@ def test_without_text_forgetting_is_said_to_be_unmeasured(
     refused = gpt("finetune", *words, "--force", "--train.replay", "1")
     assert refused.code == 2
     assert "--pretraining" in refused.err
+
+
+def test_an_export_says_what_it_leaves_out(gpt: Gpt, tuned: Path, tmp_path: Path) -> None:
+    said = gpt("export", tuned, "--to", "hf", "--out", tmp_path / "hf")
+    assert said.code == 0
+    assert (
+        "note: the head and special tokens of fine-tuning are left out: this is the language model inside" in said.err
+    )

@@ -135,6 +135,8 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(gpt: Gpt, nove
         (["--model.n-layr", 3], 2, "--model.n-layer"),
         (["--recipe", "gpt2-smal"], 2, "did you mean gpt2-small?"),
         (["--model.n-embd", 10, "--model.n-head", 3], 2, "n_embd must be a multiple of n_head, got 10 and 3"),
+        (["--model.n-vocab", 5], 2, "n_vocab must be at least 257, got 5"),
+        (["--model.n-vocab", 10**9], 2, "n_vocab must be at most 500,000, got 1,000,000,000"),
         (["--budget", "soon"], 2, "such as 90s, 10m or 1.5h, got 'soon'"),
         (["--train.learning-rate", "fast"], 2, "fast"),
         (["--train.batch-size", 0], 2, "train.batch_size"),
@@ -157,11 +159,22 @@ def test_a_wrong_field_gets_one_line(
     assert said.out == ""
 
 
-def test_a_run_is_not_made_of_its_source(gpt: Gpt, novel: Path) -> None:
+def test_a_training_that_runs_away_is_told_by_its_loss(gpt: Gpt, novel: Path, tmp_path: Path) -> None:
+    wild = ["1e30" if word == "0.01" else word for word in TINY]
+    said = gpt("pretrain", novel, "--out", tmp_path / "run", "--max-steps", 9, "--train.sample-every", 1, *wild)
+    assert said.code == 1
+    assert "no text: the model's scores are not finite" in said.err
+    assert "3 steps in a row were not finite" in one_line(said.err)
+
+
+def test_a_run_is_not_made_of_its_source(gpt: Gpt, novel: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text(TEXT, encoding="utf-8")
     before = [*novel.iterdir()]
-    said = gpt("pretrain", novel, "--out", f"{novel}/../{novel.name}", "--max-steps", 2, *TINY)
-    assert said.code == 2
-    assert "is also a source of text: name another folder for the run" in one_line(said.err)
+    for sources in ([novel], [other, "--valid", novel]):
+        said = gpt("pretrain", *sources, "--out", f"{novel}/../{novel.name}", "--max-steps", 2, *TINY)
+        assert said.code == 2
+        assert "is also a source of text: name another folder for the run" in one_line(said.err)
     assert [*novel.iterdir()] == before
 
 

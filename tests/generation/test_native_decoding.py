@@ -321,7 +321,8 @@ def loaded(model: GPT) -> None:
 
 
 def replaced(model: GPT) -> None:
-    model.h[0].mlp.c_fc.bias = torch.nn.Parameter(model.h[0].get_parameter("mlp.c_fc.bias") + 1)
+    linear = model.get_submodule("h.0.mlp.c_fc")
+    linear.register_parameter("bias", torch.nn.Parameter(linear.get_parameter("bias") + 1))
 
 
 @pytest.mark.parametrize("change", [written_to, loaded, replaced, GPT.double])

@@ -89,12 +89,15 @@ def test_lines_end_at_a_newline_only_and_the_last_may_have_none(path: Path):
         (b'{"a": 1', "is not a JSON file that can be read"),
         (b"", "is not a JSON file that can be read"),
         (b'\xef\xbb\xbf{"a": 1}', "is not a JSON file that can be read: .*BOM"),
-        ('{"a": 1}'.encode("utf-16"), "is not a JSON file that can be read: 'utf-8' codec"),
+        ('{"a": 1}'.encode("utf-16"), "is no tokenizer file: it is not UTF-8 at byte"),
         ('{"a": 1}'.encode("utf-32-le"), "is not a JSON file that can be read"),
-        (b'{"a": "\xff"}', "is not a JSON file that can be read: 'utf-8' codec"),
+        (b'{"a": "\xff"}', "is no tokenizer file: it is not UTF-8 at byte"),
         (b"!!python/object/apply:os.system ['touch pwned']", "is not a JSON file that can be read"),
         (b"cos\nsystem\n(S'touch pwned'\ntR.", "is not a JSON file that can be read"),
-        (b"\x80\x04\x95\x1d\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix", "is not a JSON file that can be read"),
+        (
+            b"\x80\x04\x95\x1d\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix",
+            "is no tokenizer file: it is not UTF-8",
+        ),
     ],
     ids=lambda value: repr(value[:30]),
 )

@@ -67,7 +67,8 @@ def export_model(
     """Write a model so that other programs can use it, its tokenizer included.
 
     hf is a folder for transformers and what builds on it, gguf a file for
-    llama.cpp and what builds on that. Both hold the very same fp32 numbers.
+    llama.cpp and what builds on that. Both hold the very same fp32 numbers. Of a
+    fine-tuned model they hold the language model inside, without its head.
 
         gpt export runs/novels --to hf --out novels-hf --check
         gpt export runs/novels --to gguf --out novels.gguf --check
@@ -89,18 +90,24 @@ def export_model(
         Print {"path", "format", "notes", "checked"}.
 
     """
+    from gptrilogy.checkpoints import CONFIG
     from gptrilogy.cli.output import print_json, print_note, print_text
+    from gptrilogy.files import read_object
+    from gptrilogy.finetuning.saved import is_finetuned
     from gptrilogy.interop import transfer
     from gptrilogy.loading import load
 
     _must_be_free(out, force=force, replaceable=transfer.is_export(out, to))
     loaded = load(model, device="cpu")
     exported = transfer.export_model(loaded, to, out, check=check)
+    notes = list(exported.notes)
+    if loaded.source is not None and is_finetuned(read_object(loaded.source / CONFIG)):
+        notes.append("the head and special tokens of fine-tuning are left out: this is the language model inside")
     if json:
-        row = {"path": str(out), "format": to, "notes": list(exported.notes), "checked": list(exported.checked)}
+        row = {"path": str(out), "format": to, "notes": notes, "checked": list(exported.checked)}
         print_json(row)
         return
-    for note in exported.notes:
+    for note in notes:
         print_note(f"note: {note}")
     print_text(f"{out}: written{'' if check else ', not checked (--check loads it with the other program)'}")
     for line in exported.checked:

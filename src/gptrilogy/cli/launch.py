@@ -52,6 +52,7 @@ def new_run(requested: RunConfig, run: Run, reporter: ConsoleReporter, *, starte
 
     Raises: as `prepare_run`.
     """
+    check_vocabulary(requested)
     take_in(requested.data, run, reporter.note, reporter.passing)
     return prepare_run(requested, run, reporter, started_at=started_at)
 
@@ -61,7 +62,6 @@ def prepare_run(requested: RunConfig, run: Run, reporter: ConsoleReporter, *, st
 
     Raises: DataError, ConfigError, TokenizerError, RunError.
     """
-    check_vocabulary(requested)
     split = survey_sets(readable(requested.data, run), requested.seed, reporter.note)
     ceiling = measured_ceiling(requested)
     auto = requested.recipe == "auto"

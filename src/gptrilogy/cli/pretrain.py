@@ -92,12 +92,9 @@ def pretrain(
     if out is None and not (dry_run or profile):
         raise ConfigError("--out is missing: name the run folder to make, for example --out runs/novels")
 
-    if out is not None and any(Path(source).resolve() == out.resolve() for source in requested.data.sources):
-        raise ConfigError(f"--out {out} is also a source of text: name another folder for the run")
-
     from gptrilogy.corpus.spooling import check_sources
 
-    check_sources((*requested.data.sources, *requested.data.valid))
+    check_sources((*requested.data.sources, *requested.data.valid), out)
 
     from gptrilogy.cli.profile_text import print_profile, silence_tracing
 

@@ -42,14 +42,17 @@ def called(source: str) -> str:
     return "standard input" if source in STDIN else source
 
 
-def check_sources(sources: Iterable[str]) -> None:
+def check_sources(sources: Iterable[str], out: Path | None = None) -> None:
     """What can be known to be wrong with sources before any is read.
 
-    Raises: ConfigError where one is given twice or is a run, or standard input is a keyboard.
+    Raises: ConfigError where one is given twice, is a run or the place of the one to make, or standard input is a
+        keyboard.
     """
     names = list(sources)
     counts = Counter(map(_identity, names))
     for name in names:
+        if out is not None and Path(name).resolve() == out.resolve():
+            raise ConfigError(f"--out {out} is also a source of text: name another folder for the run")
         if counts[_identity(name)] > 1:
             remedy = "it can be read once" if is_passing(name) else "a larger weight makes a set count for more"
             raise ConfigError(f"{called(name)} is given twice: leave one out; {remedy}")

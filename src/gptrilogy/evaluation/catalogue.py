@@ -67,6 +67,6 @@ def find_tasks(names: Sequence[str]) -> list[Task]:
     for name in names:
         matches = {known: task for known, task in TASKS.items() if fnmatchcase(known, name)}
         if not matches:
-            raise ConfigError(f"there is no task {name}; {suggest(name, TASKS)}")
+            raise ConfigError(f"there is no task {name}; {suggest(name, TASKS)} (`gpt evaluate --list` shows all)")
         found.update(matches)
     return list(found.values())

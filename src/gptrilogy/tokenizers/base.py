@@ -107,7 +107,8 @@ def utf8(text: str) -> bytes:
         start = error.start
         raise TokenizerError(
             f"position {start} (after {text[max(0, start - 20) : start]!r}) holds U+{ord(text[start]):04X}, "
-            "a lone surrogate, which UTF-8 cannot hold; remove it, or read the text with errors='replace'"
+            "a lone surrogate, which UTF-8 cannot hold: the text was cut inside a character or is in another encoding; "
+            "remove it, or convert the text"
         ) from None
 
 

@@ -62,6 +62,8 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         with naming(path):
             document: object = json.loads(content.decode("utf-8"), object_pairs_hook=_without_duplicates)
+    except UnicodeDecodeError as error:
+        raise TokenizerError(f"{path} is no tokenizer file: it is not UTF-8 at byte {error.start}") from None
     except ValueError as error:  # also a number of too many digits
         raise TokenizerError(f"{path} is not a JSON file that can be read: {error}") from None
     if not isinstance(document, dict):
