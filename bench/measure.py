@@ -66,11 +66,11 @@ class Result:
 
 @dataclass(slots=True)
 class Measurement:
-    """A case's results by contender, and the matrix products timed in the same rounds, by precision."""
+    """A case's results by contender, and matrix products timed in the same rounds, in the contenders' precisions."""
 
     case: Case
     results: dict[str, Result] = field(default_factory=dict[str, Result])
-    ceiling_flops: dict[str, list[float]] = field(default_factory=lambda: {"bf16": [], "fp32": []})
+    ceiling_flops: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
 
     def tokens_per_s(self, contender: str) -> float:
         """From the median sample."""
@@ -89,7 +89,7 @@ def measure(case: Case, repeats: int, say: Say, contenders: Sequence[str] = CONT
 
     Raises: RuntimeError where a process ends early or the contenders do not do the same work.
     """
-    found = Measurement(case)
+    found = Measurement(case, ceiling_flops={precision: [] for precision in sorted({*map(precision_of, contenders)})})
     with ExitStack() as stack:
         workers: list[Worker] = []
         for name in contenders:
