@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gptrilogy import files
+from gptrilogy.errors import RunError
 from gptrilogy.files import (
     MAX_JSON_BYTES,
     MAX_JSON_VALUES,
+    check_writable,
     make_folder,
     read_json,
     read_object,
@@ -153,6 +155,23 @@ def test_a_cache_is_where_the_user_says_else_at_home(monkeypatch: pytest.MonkeyP
     for ignored in ("", "relative/folder"):
         monkeypatch.setenv("XDG_CACHE_HOME", ignored)
         assert user_cache() == Path("/home/ada/.cache")
+
+
+def test_a_folder_that_cannot_be_written_is_known_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_writable(tmp_path / "new" / "folder")
+    monkeypatch.chdir(tmp_path)
+    check_writable(Path("new"))
+    assert names(tmp_path) == set()
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=r"cannot write the folder .*/file/folder: .*/file is a file; choose another"):
+        check_writable(tmp_path / "file" / "folder")
+
+    def not_allowed(*_: object) -> bool:
+        return False
+
+    monkeypatch.setattr(os, "access", not_allowed)
+    with pytest.raises(RunError, match=rf"cannot write the folder new: {tmp_path} may not be written; choose another"):
+        check_writable(Path("new"))
 
 
 def test_a_failure_names_the_file_that_was_asked_for_and_no_other(tmp_path: Path) -> None:

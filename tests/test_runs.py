@@ -246,6 +246,17 @@ def test_one_process_at_a_time_trains_in_a_folder(run: Run) -> None:
         pass
 
 
+def test_a_run_that_cannot_be_written_may_still_be_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_only(*_: object) -> int:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "open", read_only)
+    with run.locked(to_read=True):
+        assert run.config() == CONFIG
+    with pytest.raises(RunError, match="Read-only file system; it must be a folder that can be written"), run.locked():
+        pass
+
+
 def test_an_error_under_the_lock_is_not_mistaken_for_another_process(run: Run) -> None:
     with pytest.raises(BlockingIOError), run.locked():
         raise BlockingIOError

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
+from gptrilogy.errors import RunError
+
 SEAL = "sha256"
 MAX_JSON_BYTES = 1 << 24  # of settings, a manifest or an index: 60,000 shards take as much
 MAX_JSON_VALUES = 600_000  # of which `[{},{},...` makes thirty times its size in memory
@@ -75,6 +77,18 @@ def write_atomic(path: Path, content: bytes) -> None:
     """Replace `path` by `content`, so that a reader sees the old bytes or the new, never a part."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that could not be made, or written, in the end; what can be known before long work begins.
+
+    Raises: RunError.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise RunError(f"cannot write the folder {folder}: {there} is a file; choose another --out")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise RunError(f"cannot write the folder {folder}: {there} may not be written; choose another --out")
 
 
 def make_folder(folder: Path) -> None:

@@ -159,17 +159,20 @@ class Run:
         return found
 
     @contextmanager
-    def locked(self) -> Generator[None]:
+    def locked(self, *, to_read: bool = False) -> Generator[None]:
         """Keep other processes from working in this folder; the lock goes with the process, however it ends.
 
-        Raises: RunError where another process holds it, or the folder cannot be written.
+        Raises: RunError where another process holds it, or the folder cannot be written and is not only `to_read`.
         """
         try:
             descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise RunError(
-                f"cannot work in {self.folder}: {error.strerror}; it must be a folder that can be written"
-            ) from None
+            if not to_read:
+                raise RunError(
+                    f"cannot work in {self.folder}: {error.strerror}; it must be a folder that can be written"
+                ) from None
+            yield
+            return
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

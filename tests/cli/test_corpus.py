@@ -162,7 +162,7 @@ def test_a_card_of_no_corpus_says_what_to_do(gpt: Gpt, tmp_path: Path) -> None:
     said = gpt("corpus", "card", tmp_path)
     assert said.code == 1
     assert len(said.err.splitlines()) == 1
-    assert "build the corpus again" in said.err
+    assert "(No such file or directory): give a folder that `gpt corpus build` has made" in said.err
 
 
 def test_the_recipe_in_the_documentation_is_one(tmp_path: Path) -> None:

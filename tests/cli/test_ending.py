@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,22 @@ GPT = (sys.executable, "-m", "gptrilogy")
 
 
 @pytest.fixture
-def slip(monkeypatch: pytest.MonkeyPatch) -> None:
-    def make_plan(*_: object, **__: object) -> None:
-        raise RuntimeError("a slip of ours")
+def fail(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], None]:
+    """Let `gpt plan` end with an error."""
 
-    monkeypatch.setattr("gptrilogy.scaling.plan.make_plan", make_plan)
+    def fail_with(error: Exception) -> None:
+        def make_plan(*_: object, **__: object) -> None:
+            raise error
+
+        import_module("gptrilogy.cli.launch")  # which for good keeps the function that it finds
+        monkeypatch.setattr("gptrilogy.scaling.plan.make_plan", make_plan)
+
+    return fail_with
+
+
+@pytest.fixture
+def slip(fail: Callable[[Exception], None]) -> None:
+    fail(RuntimeError("a slip of ours"))
 
 
 @pytest.mark.usefixtures("slip")
@@ -31,6 +44,12 @@ def test_a_bug_of_ours_is_shown_whole_on_request(gpt: Gpt) -> None:
     said = gpt("plan", "gpt2-small", "--traceback")
     assert said.code == 1
     assert "in make_plan" in said.err
+
+
+def test_an_error_of_the_disk_names_its_file_and_no_number(gpt: Gpt, fail: Callable[[Exception], None]) -> None:
+    fail(OSError(30, "Read-only file system", "plans/one"))
+    said = gpt("plan", "gpt2-small")
+    assert (said.code, said.err) == (1, "gpt: Read-only file system: plans/one\n")
 
 
 def test_a_reader_that_has_left_is_told_nothing() -> None:

@@ -208,8 +208,15 @@ def _explain(error: BaseException) -> int:
             _say("this machine's memory is full; a smaller --train.micro-batch-size or model needs less")
             return 1
         case _:
-            _say(str(error))
+            _say(_plainly(error))
             return 1
+
+
+def _plainly(error: BaseException) -> str:
+    """What an error says, without the number that Python puts before what a disk says."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.strerror}: {error.filename}"
+    return str(error)
 
 
 def _say(message: str) -> None:

@@ -117,9 +117,11 @@ def export_model(
 def _must_be_free(out: Path, *, force: bool, replaceable: bool) -> None:
     """--force replaces a model in the format that is written, whole, and never a run or anything else."""
     from gptrilogy.errors import RunError
+    from gptrilogy.files import check_writable
 
     taken = any(out.iterdir()) if out.is_dir() else out.exists()
     if taken and not replaceable:
         raise RunError(f"{out} holds something else, which is not replaced; choose another --out")
     if taken and not force:
         raise RunError(f"{out} already exists: --force replaces it, another --out leaves it alone")
+    check_writable(out.parent)

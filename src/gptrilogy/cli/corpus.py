@@ -207,4 +207,6 @@ def _print_tables(corpus: dict[str, Any], ledger: Sequence[dict[str, Any]], out:
             (entry["name"], f"{entry['documents']:,}", count(entry["characters"]), size(entry["bytes"]), weight)
         )
     print_table("Corpus", sets)
-    print_text(f"\nLook at it: gpt corpus card {out}\nTrain on it: gpt pretrain {out} --out RUN")
+    print_text(f"\nLook at it: gpt corpus card {out}")
+    if any(entry["documents"] for entry in corpus["sets"]):
+        print_text(f"Train on it: gpt pretrain {out} --out RUN")

@@ -63,7 +63,7 @@ def resume(
 
     reporter = ConsoleReporter()
     opened = Run.open(run)
-    with opened.locked():
+    with opened.locked(to_read=verify is not None):
         changed = restore_environment(opened)
         if verify is not None:
             sys.exit(verify_run(opened, verify, changed, reporter, json=json))

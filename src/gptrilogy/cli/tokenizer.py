@@ -50,6 +50,7 @@ def train(
     from gptrilogy.corpus.spooling import held
     from gptrilogy.data.built_corpus import stream_texts
     from gptrilogy.errors import ConfigError, RunError
+    from gptrilogy.files import check_writable
     from gptrilogy.tokenizers import save_tokenizer, train_byte_bpe, train_gpt1_bpe
     from gptrilogy.tokenizers.pieces import streamed
     from gptrilogy.training.progress import ConsoleReporter
@@ -58,6 +59,7 @@ def train(
         raise ConfigError("name at least one source of text, for example: gpt tokenizer train novels/ ...")
     if (out / "tokenizer.json").exists() and not force:
         raise RunError(f"{out} already holds a tokenizer: --force replaces it, another --out leaves it alone")
+    check_writable(out)
     with held(sources) as held_sources:
         documents = stream_texts(
             held_sources, text_field=text_field, on_skip=lambda path, why: print_note(f"skipped {path}: {why}")

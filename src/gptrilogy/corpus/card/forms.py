@@ -189,7 +189,11 @@ def _numbered(path: Path) -> Iterable[tuple[str, str]]:
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise DataError(
+            f"cannot read {path} ({error.strerror}): give a folder that `gpt corpus build` has made, or build it again"
+        ) from None
+    except UnicodeDecodeError as error:
         raise DataError(f"cannot read {path} ({error}): build the corpus again") from None
 
 
