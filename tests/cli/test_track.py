@@ -23,6 +23,7 @@ def test_a_run_that_has_ended_is_shown_and_left(gpt: Gpt, trained: Path, tmp_pat
     [
         (["nowhere", "--to", "tensorboard"], 1, "holds no run"),
         (["nowhere", "--to", "tensorbord"], 2, "tensorboard"),
+        (["run", "--to", "tensorboard", "--follow", "--out", "file/logs"], 1, "cannot write the folder file/logs/run"),
         (["a/run", "b/run", "--to", "tensorboard", "--out", "out", "--follow"], 2, "out/run"),
     ],
 )
@@ -30,6 +31,7 @@ def test_what_cannot_be_shown_gets_one_line(
     gpt: Gpt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int, says: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("file").touch()
     said = gpt("track", *words)
     assert said.code == code
     assert says in said.err.splitlines()[-1]

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from gptrilogy.cli.options import Flag
 from gptrilogy.errors import ConfigError
+from gptrilogy.files import check_writable
 from gptrilogy.runs import Run
 from gptrilogy.tracking.following import Follower
 from gptrilogy.tracking.tensorboard_files import TensorBoardFiles
@@ -77,7 +78,7 @@ def _tracker(to: str) -> type[TensorBoardFiles | WandbRuns]:
 def _places(runs: Sequence[Run], out: Path | None) -> Iterator[tuple[Run, Path]]:
     """Each run with the folder for its tracker's files.
 
-    Raises: ConfigError where two runs would share one.
+    Raises: ConfigError where two runs would share one; RunError where one cannot be written.
     """
     taken: dict[Path, Run] = {}
     for run in runs:
@@ -87,5 +88,6 @@ def _places(runs: Sequence[Run], out: Path | None) -> Iterator[tuple[Run, Path]]
                 f"{taken[folder.resolve()].folder} and {run.folder} would both be shown from {folder}; give each run "
                 "once, and runs of one name without --out"
             )
+        check_writable(folder)
         taken[folder.resolve()] = run
         yield run, folder
