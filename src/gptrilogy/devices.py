@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Precision = Literal["fp32", "bf16"]
 DECIDING_CODE = ("data", "finetuning", "models", "native", "training")  # packages
 NO_BF16 = "this CPU has no native bf16 products"
+TIMING_S = 2.0
 BF16_MIN_WIDTH = 128  # below this the casts of autocast cost more than the faster products save
 
 
@@ -76,18 +77,22 @@ def bf16_unit() -> str | None:
 def matmul_flops(precision: Precision, device: "torch.device", *, size: int = 1024, repeats: int = 20) -> float:
     """FLOP/s of a square matrix product: the ceiling against which a training step is judged.
 
-    The best of many repeats, since a shared machine can only make it look slower than it is.
+    The best of many repeats, since a shared machine can only make it look slower than it is; of fewer where they take
+    more than two seconds together, as in bf16 on a CPU that has no products for it.
     """
     import torch
 
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     a = torch.ones(size, size, dtype=dtype, device=device)
-    best_s = float("inf")
+    best_s, left_s = float("inf"), TIMING_S
     for _ in range(repeats + 1):
         start = time.perf_counter()
         product = a @ a
         float(product[0, 0])  # waits for a GPU to finish
-        best_s = min(best_s, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        best_s, left_s = min(best_s, seconds), left_s - seconds
+        if left_s < 0:
+            break
     return 2 * size**3 / best_s
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gptrilogy.errors import CheckpointError
 from gptrilogy.generation import native_decoding
 from gptrilogy.generation.config import Sampling
 from gptrilogy.generation.native_model import FORMATS, native_model
@@ -202,7 +203,12 @@ def choosing(draw: random.Random) -> None:
     )
     uniform = draw.choice((0.0, draw.random(), 1 - 2**-53))
     logits = placed(logits, draw)
-    found, expected = choose(logits, sampling, uniform), choose_reference(logits, sampling, uniform)
+    try:
+        found = choose(logits, sampling, uniform)
+    except CheckpointError:
+        assert not logits.max().isfinite(), (n, sampling, uniform)
+        return
+    expected = choose_reference(logits, sampling, uniform)
     ties = sampling.temperature == 0 and logits[found] == logits[expected]
     assert found == expected or ties, (n, sampling, uniform, found, expected)
 
