@@ -110,7 +110,7 @@ def small_disk(subject: Subject, kind: Kind, *, spare_kb: Sequence[int] = SPARE_
 
 
 def read_only(subject: Subject, kind: Kind) -> Tally:
-    """A run on a disk that cannot be written: it can be read, and `gpt resume` says in one line what is wrong."""
+    """A run on a disk that cannot be written: it can be read and verified; else one line says what is wrong."""
     tally = Tally(2, "a read-only disk")
     disk = subject.folder / "disk"
     with mounted(disk, size="4m") as trouble:
@@ -122,8 +122,9 @@ def read_only(subject: Subject, kind: Kind) -> Tally:
         for words in (["resume", run], [*kind.words, "--out", disk / "new"], [*kind.words, "--out", run, "--force"]):
             ended = subject.warm.run(*words)
             tally.count(" ".join(map(str, words[:1])), _refusal(ended, disk), "refused")
-        ended = subject.warm.run("generate", run, "--prompt", "a", "--max-tokens", 3)
-        tally.count("generate", ended.err if ended.code else "", "read")
+        for words in (["generate", run, "--prompt", "a", "--max-tokens", 3], ["resume", run, "--verify", 2]):
+            ended = subject.warm.run(*words)
+            tally.count(" ".join(map(str, words[:1])), ended.err if ended.code else "", "read")
     return tally
 
 
