@@ -15,10 +15,10 @@ from torch import Tensor
 from gptrilogy.errors import PromptError
 from gptrilogy.generation.finite import check_finite
 from gptrilogy.generation.rows import ROWS
+from gptrilogy.generation.scoring import Ids
 from gptrilogy.models.cache import KVCache
 from gptrilogy.models.gpt import GPT
 
-Ids: TypeAlias = Sequence[int]
 Ends: TypeAlias = Callable[[Ids, Ids], bool]
 
 
