@@ -25,7 +25,7 @@ from gptrilogy.corpus.documents import CORPUS
 from gptrilogy.corpus.gram_set import GramSet
 from gptrilogy.corpus.readers.finding import OnSkip
 from gptrilogy.errors import RunError
-from gptrilogy.files import read_json
+from gptrilogy.files import read_json, remove_temporaries
 from gptrilogy.runs import Run
 
 LOG = "build.jsonl"
@@ -77,6 +77,8 @@ def build_corpus(
     grams = GramSet.build(tests, config.decontamination.n)
     plan = plan.replace(tests=grams.fingerprint if config.against else None)
     with Run(out).at_work():
+        for folder in (out, out / "links"):
+            remove_temporaries(folder)
         try:
             if finished := _finished(out, plan, on_note):
                 shutil.rmtree(out / "work", ignore_errors=True)
