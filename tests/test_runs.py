@@ -43,16 +43,27 @@ def test_a_folder_without_a_run_cannot_be_opened(tmp_path: Path) -> None:
         Run.open(tmp_path)
 
 
+def test_a_models_folder_is_not_taken_for_a_run(run: Run, tmp_path: Path) -> None:
+    run.environment_path.rename(run.folder / "model.safetensors")
+    with pytest.raises(RunError, match=r"holds a model, not a run: name the folder that `gpt pretrain --out` wrote"):
+        Run.open(run.folder)
+    (run.folder / "model.safetensors").unlink()
+    assert Run.open(run.folder).config() == CONFIG, "a run that has lost its environment"
+
+
 @pytest.mark.parametrize("trace", ["config.json", "checkpoints"])
 def test_a_run_is_not_overwritten(trace: str, tmp_path: Path) -> None:
     (tmp_path / trace).mkdir()
     with pytest.raises(RunError, match=r"already holds a run: `gpt resume .*` continues it, --force deletes it"):
         Run.create(tmp_path, CONFIG, ENVIRONMENT)
+    with pytest.raises(RunError, match="holds a run: choose another --out"):
+        Run(tmp_path).must_hold_none()
     assert [path.name for path in tmp_path.iterdir()] == [trace]
 
 
 def test_a_folder_with_other_things_in_it_may_hold_a_run(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    Run(tmp_path).must_hold_none()
     assert Run.create(tmp_path, CONFIG, ENVIRONMENT).config() == CONFIG
 
 

@@ -259,7 +259,10 @@ def _unreadable(path: Path, folder: Path, error: OSError) -> UnreadableCheckpoin
 
 def _not_written(folder: Path, error: Exception) -> CheckpointError:
     reason = getattr(error, "strerror", None) or error
-    return CheckpointError(f"cannot write the checkpoint {folder}: {reason}; earlier checkpoints are intact")
+    return CheckpointError(
+        f"cannot write the checkpoint {folder}: {reason}; make room, or choose another place: "
+        "what was there before is intact"
+    )
 
 
 def _inventory(folder: Path) -> dict[str, dict[str, Any]]:

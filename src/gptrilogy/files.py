@@ -141,6 +141,7 @@ def replacing_folder(folder: Path) -> Generator[Path]:
     """Like `replacing`, for a folder with everything in it: each file reaches the disk before the name does.
 
     A folder that is replaced is whole until the new one is, but for the moment between two renames.
+    Raises: OSError from the block or the disk, which names `folder`.
     """
     temporary = temporary_beside(folder)
     try:
@@ -151,6 +152,11 @@ def replacing_folder(folder: Path) -> Generator[Path]:
         with _out_of_the_way(folder):
             temporary.rename(folder)
         flush(folder.parent)
+    except OSError as error:
+        of_the_disk = error.errno is not None  # and not shutil's, which is a list of such
+        if of_the_disk and (error.filename is None or Path(str(error.filename)).is_relative_to(temporary)):
+            error.filename = str(folder)
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -116,6 +116,14 @@ class Run:
                 "or delete it"
             )
 
+    def must_hold_none(self) -> None:
+        """Refuse to write something else than a run where one is, among whose files it would be lost.
+
+        Raises: RunError.
+        """
+        if self.holds_a_run():
+            raise RunError(f"{self.folder} holds a run: choose another --out")
+
     @classmethod
     def open(cls, folder: Path) -> Self:
         """An existing run.
@@ -127,6 +135,8 @@ class Run:
             raise RunError(
                 f"{folder} holds no run (no config.json); make one with `gpt pretrain SOURCE --out {folder}`"
             )
+        if not run.environment_path.is_file() and (folder / "model.safetensors").exists():
+            raise RunError(f"{folder} holds a model, not a run: name the folder that `gpt pretrain --out` wrote")
         return run
 
     def config(self) -> Tree:

@@ -158,6 +158,13 @@ def test_what_cannot_be_built_gets_one_line(gpt: Gpt, words: list[str], code: in
     assert not Path("x", "corpus.json").exists()
 
 
+def test_a_corpus_is_not_put_into_a_run(gpt: Gpt, trained: Path) -> None:
+    before = sorted(trained.rglob("*"))
+    said = gpt("corpus", "build", "books=books", "--recipe", "mixed.toml", "--out", trained, "--workers", 1)
+    assert (said.code, said.err.splitlines()[-1]) == (1, f"gpt: {trained} holds a run: choose another --out")
+    assert sorted(trained.rglob("*")) == before
+
+
 def test_a_card_of_no_corpus_says_what_to_do(gpt: Gpt, tmp_path: Path) -> None:
     said = gpt("corpus", "card", tmp_path)
     assert said.code == 1

@@ -1,7 +1,10 @@
 """How a command ends where we, its reader or its disk fail: with the right code, and one line at most."""
 
+import errno
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gpt_command import Gpt
+from gptrilogy.errors import ConfigError
 
 GPT = (sys.executable, "-m", "gptrilogy")
 
@@ -49,7 +53,42 @@ def test_a_bug_of_ours_is_shown_whole_on_request(gpt: Gpt) -> None:
 def test_an_error_of_the_disk_names_its_file_and_no_number(gpt: Gpt, fail: Callable[[Exception], None]) -> None:
     fail(OSError(30, "Read-only file system", "plans/one"))
     said = gpt("plan", "gpt2-small")
-    assert (said.code, said.err) == (1, "gpt: Read-only file system: plans/one\n")
+    assert (said.code, said.err) == (1, "gpt: Read-only file system: plans/one; choose a place that can be written\n")
+
+
+def test_a_full_disk_comes_with_what_to_do(gpt: Gpt, fail: Callable[[Exception], None]) -> None:
+    fail(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    said = gpt("plan", "gpt2-small")
+    assert said.err == "gpt: No space left on device; make room, then give the same command again\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            OSError(5, "Input/output error", "events"),
+            "gpt: warning: Input/output error: events\ngpt: and so it ended\n",
+        ),
+        (RuntimeError("a slip of ours"), "RuntimeError: a slip of ours\ngpt: and so it ended\n"),
+    ],
+)
+def test_a_disks_error_in_a_thread_is_one_line_and_a_slip_is_shown_whole(
+    gpt: Gpt, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    def write() -> None:
+        raise error
+
+    def make_plan(*_: object, **__: object) -> None:
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join()
+        raise ConfigError("and so it ended")
+
+    import_module("gptrilogy.cli.launch")
+    monkeypatch.setattr("gptrilogy.scaling.plan.make_plan", make_plan)
+    heard = gpt("plan", "gpt2-small").err
+    assert heard.endswith(said)
+    assert ("Traceback" in heard) == isinstance(error, RuntimeError)
 
 
 def test_a_reader_that_has_left_is_told_nothing() -> None:

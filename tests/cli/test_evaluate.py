@@ -104,7 +104,9 @@ def test_the_same_command_again_asks_nothing_and_says_the_same(run: Path, data: 
     words = put(run, data, "--shots", "0,2", "--draws", 2, "--out", tmp_path / "ev", "--json")
     first = gpt(*words).json()
     before = (tmp_path / "ev" / "answers.jsonl").read_bytes()
-    assert gpt(*words).json() == first
+    again = gpt(*words)
+    assert again.json() == first
+    assert "questions/s" not in again.err
     assert (tmp_path / "ev" / "answers.jsonl").read_bytes() == before
 
 
@@ -141,6 +143,7 @@ def test_two_models_stand_side_by_side(run: Path, data: Path, gpt: Gpt, tmp_path
 def test_bf16_is_said_in_each_row(run: Path, data: Path, gpt: Gpt) -> None:
     rows = gpt(*put(run, data, "--precision", "bf16", "--shots", "0", "--json")).json()["results"]
     assert {row["precision"] for row in rows} == {"bf16"}
+    assert " bf16 " in gpt(*put(run, data, "--precision", "bf16", "--shots", "0")).out
 
 
 def test_the_data_folder_may_come_from_the_environment(
@@ -222,6 +225,13 @@ def test_one_task_without_files_costs_no_other_and_the_exit_code_says_so(run: Pa
     assert failure["task"] == "piqa"
     assert "lacks the test file of piqa" in failure["reason"]
     assert "not everything could be evaluated: piqa; the first: " in said.err
+
+
+def test_results_are_not_put_into_a_run(run: Path, data: Path, gpt: Gpt) -> None:
+    before = sorted(run.rglob("*"))
+    said = gpt(*put(run, data, "--out", run))
+    assert (said.code, said.err) == (1, f"gpt: {run} holds a run: choose another --out\n")
+    assert sorted(run.rglob("*")) == before
 
 
 def test_a_folder_in_use_is_left_alone(run: Path, data: Path, gpt: Gpt, tmp_path: Path) -> None:

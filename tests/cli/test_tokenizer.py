@@ -87,6 +87,13 @@ def test_a_tokenizer_is_not_overwritten_without_force(gpt: Gpt, novel: Path, tok
     assert gpt(*words, "--force").code == 0
 
 
+def test_a_tokenizer_is_not_put_into_a_run(gpt: Gpt, novel: Path, trained: Path) -> None:
+    before = sorted(trained.rglob("*"))
+    said = gpt("tokenizer", "train", novel, "--vocab-size", 280, "--out", trained)
+    assert (said.code, said.err) == (1, f"gpt: {trained} holds a run: choose another --out\n")
+    assert sorted(trained.rglob("*")) == before
+
+
 def test_a_vocabulary_too_small_for_the_bytes_is_refused(gpt: Gpt, novel: Path, tmp_path: Path) -> None:
     said = gpt("tokenizer", "train", novel, "--vocab-size", 100, "--out", tmp_path / "small")
     assert said.code == 2

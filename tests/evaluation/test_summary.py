@@ -60,6 +60,8 @@ def test_the_table_for_people() -> None:
     header, one, other = table(over_draws([row(0.5), row(0.5, model="n")]))
     assert header[:2] == ("task", "model")
     assert (one[1], other[1]) == ("m", "n")
+    header, one, other = table(over_draws([row(0.5), row(0.5, precision="bf16")]))
+    assert [line[1] for line in (header, one, other)] == ["precision", "fp32", "bf16"]
 
 
 def test_only_perplexities_and_bits_are_no_shares() -> None:

@@ -114,6 +114,12 @@ def test_what_is_no_model_is_refused_with_what_would_be_one(name: str, said: str
     assert said in str(caught.value)
 
 
+def test_a_damaged_config_is_named(hf_folder: Path) -> None:
+    (hf_folder / "config.json").write_text("{")
+    with pytest.raises(FormatError, match=r"config\.json: it is not a JSON file that can be read"):
+        transfer.read_foreign(hf_folder)
+
+
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "gguf", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'gptrilogy\[export\]'"):

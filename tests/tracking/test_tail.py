@@ -52,6 +52,13 @@ def test_half_a_line_waits_for_its_other_half(path: Path, tail: MetricsTail) -> 
     assert tail.read() == News(rows(1, 1))
 
 
+@pytest.mark.parametrize("line", ['{"step": 1}', '{"event": "train"}', '{"step": "x", "event": "train"}', "[1]", "5"])
+def test_a_row_without_a_step_or_an_event_is_passed_over(path: Path, tail: MetricsTail, line: str) -> None:
+    path.write_text(line + "\n")
+    write(path, rows(1, 2))
+    assert tail.read() == News(rows(1, 2))
+
+
 def test_what_a_resume_cuts_is_taken_back(path: Path, tail: MetricsTail) -> None:
     write(path, rows(1, 8))
     tail.read()

@@ -1,9 +1,11 @@
 """The command `gpt`: verbs, each in a module of its own that imports torch only when it begins to work."""
 
+import errno
 import os
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -58,6 +60,11 @@ SIGTERM, both after saving. --traceback shows where an error arose.
 # How long a thread of a finished product waits awake for the others. OpenMP's default assumes idle cores: with one more
 # busy process on two cores it made a training step 19 times slower; with this many it is 6 times, and as fast if idle.
 SPINS = 30_000
+ADVICE = {
+    errno.ENOSPC: "make room, then give the same command again",
+    errno.EDQUOT: "make room, then give the same command again",
+    errno.EROFS: "choose a place that can be written",
+}
 
 TAKE_STDIN = ("plan", "pretrain", "tokenizer")  # verbs to which - is standard input; the parser takes it for an option
 
@@ -130,6 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     show_traceback = "--traceback" in words
     signal.signal(signal.SIGTERM, _on_sigterm)
     warnings.showwarning = _show_warning
+    show_of_threads, threading.excepthook = threading.excepthook, _show_thread_error
     try:
         with in_part():  # flags say a few fields of a config; recipe and file have the others
             said = [word for word in words if word != "--traceback"]
@@ -152,6 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _say(f"this is a bug in gptrilogy, please report it: {type(error).__name__}: {error} (--traceback shows more)")
         sys.exit(1)
     finally:
+        threading.excepthook = show_of_threads
         _forget_unwritable_stderr()
     sys.exit(0)
 
@@ -214,9 +223,10 @@ def _explain(error: BaseException) -> int:
 
 def _plainly(error: BaseException) -> str:
     """What an error says, without the number that Python puts before what a disk says."""
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.strerror}: {error.filename}"
-    return str(error)
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    said = error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
+    return f"{said}; {ADVICE[error.errno]}" if error.errno in ADVICE else said
 
 
 def _say(message: str) -> None:
@@ -228,6 +238,14 @@ def _say(message: str) -> None:
 
 def _show_warning(message: Warning | str, *_: object) -> None:
     _say(f"warning: {message}")
+
+
+def _show_thread_error(told: threading.ExceptHookArgs) -> None:
+    """A disk's errors in a library's thread are one line, as everywhere; what else ends a thread is told in full."""
+    if isinstance(told.exc_value, OSError):
+        _show_warning(_plainly(told.exc_value))
+    else:
+        threading.__excepthook__(told)
 
 
 def _on_sigterm(number: int, _frame: FrameType | None) -> NoReturn:

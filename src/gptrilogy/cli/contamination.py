@@ -119,13 +119,15 @@ def _search_tasks(
 ) -> None:
     from gptrilogy.cli.output import count, print_json
     from gptrilogy.evaluation.catalogue import find_tasks
-    from gptrilogy.evaluation.contamination.report import find_overlaps, read_examples, read_scores
+    from gptrilogy.evaluation.contamination.report import check_evaluated, find_overlaps, read_examples, read_scores
     from gptrilogy.training.progress import ConsoleReporter
 
     console = ConsoleReporter()
     values = read_scores(scores) if scores else {}
     documents = read()  # what is not there is told before the tests are read
     examples = [read_examples(task, data) for task in find_tasks([name.strip() for name in names])]
+    if scores:
+        check_evaluated(scores, examples)
     overlaps, searched = find_overlaps(
         examples,
         documents,

@@ -54,6 +54,8 @@ def run(order: Order) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
     """
     tasks = find_tasks(order.tasks)
     names = _names(order.models)
+    if order.out:
+        Run(order.out).must_hold_none()
     with Run(order.out).at_work() if order.out else nullcontext():
         return _evaluate(order, tasks, names)
 

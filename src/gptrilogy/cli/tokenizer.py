@@ -51,6 +51,7 @@ def train(
     from gptrilogy.data.built_corpus import stream_texts
     from gptrilogy.errors import ConfigError, RunError
     from gptrilogy.files import check_writable
+    from gptrilogy.runs import Run
     from gptrilogy.tokenizers import save_tokenizer, train_byte_bpe, train_gpt1_bpe
     from gptrilogy.tokenizers.pieces import streamed
     from gptrilogy.training.progress import ConsoleReporter
@@ -59,6 +60,7 @@ def train(
         raise ConfigError("name at least one source of text, for example: gpt tokenizer train novels/ ...")
     if (out / "tokenizer.json").exists() and not force:
         raise RunError(f"{out} already holds a tokenizer: --force replaces it, another --out leaves it alone")
+    Run(out).must_hold_none()
     check_writable(out)
     with held(sources) as held_sources:
         documents = stream_texts(

@@ -4,7 +4,6 @@ task -> records -> prompts -> answers (journal) -> outcomes under a rule -> valu
 """
 
 import hashlib
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -295,9 +294,8 @@ class _Clock:
     def count(self, done: int, *, fresh: int) -> None:
         self.done += done
         self.fresh += fresh
-        elapsed_s = time.monotonic() - self._start_s
-        rate = self.fresh / elapsed_s if elapsed_s and self.fresh else math.inf
-        left_s = (self.total - self.done) / rate
-        self._passing(
-            f"{self.task}: {self.done:,}/{self.total:,} questions, {rate:,.1f} questions/s, {duration(left_s)} left"
-        )
+        how_fast = ""
+        if self.fresh:  # the others were answered before, which says nothing of those to come
+            rate = self.fresh / max(time.monotonic() - self._start_s, 1e-9)
+            how_fast = f", {rate:,.1f} questions/s, {duration((self.total - self.done) / rate)} left"
+        self._passing(f"{self.task}: {self.done:,}/{self.total:,} questions{how_fast}")

@@ -50,22 +50,25 @@ def _mean(rows: Sequence[Row]) -> Row:
 def table(summary: Sequence[Row]) -> list[tuple[str, ...]]:
     """The summary for people, its header first. Accuracies and F1 as percentages, perplexities as they are.
 
-    K is followed by the mean number of demonstrations in a prompt where not all had room. A row may hold what a paper
-    printed for it: `paper`, in the same units, and `paper_size`, the model that is of.
+    K is followed by the mean number of demonstrations in a prompt where not all had room. A precision is named where
+    it is not fp32. A row may hold what a paper printed for it: `paper`, in the same units, and `paper_size`, the model
+    that is of.
     """
     several, printed = len({row["model"] for row in summary}) > 1, any("paper" in row for row in summary)
-    header = ("task", *(("model",) if several else ()), "K", "rule", "metric", "value", "± items", "± draws", "n")
-    return [(*header, *(("paper",) if printed else ())), *(_line(row, several, printed) for row in summary)]
+    names = [("model", several), ("precision", any(row["precision"] != "fp32" for row in summary))]
+    about = [name for name, is_told in names if is_told]
+    header = ("task", *about, "K", "rule", "metric", "value", "± items", "± draws", "n")
+    return [(*header, *(("paper",) if printed else ())), *(_line(row, about, printed) for row in summary)]
 
 
-def _line(row: Row, several: bool, printed: bool) -> tuple[str, ...]:
+def _line(row: Row, about: Sequence[str], printed: bool) -> tuple[str, ...]:
     scale, digits = scale_of(row["metric"])
     numbers = [row[name] * scale for name in ("value", "stderr_items", "stderr_draws")]
     shown = ["" if math.isnan(number) else f"{number:,.{digits}f}" for number in numbers]
-    model = [str(row["model"])] if several else []
     paper = [f"{row['paper'] * scale:,.{digits}f} ({row['paper_size']})" if "paper" in row else ""] if printed else []
     fewer = f" ({row['demonstrations']:.1f})" if row["demonstrations"] < row["shots"] - 0.05 else ""
-    return (row["task"], *model, f"{row['shots']}{fewer}", row["rule"], row["metric"], *shown, f"{row['n']:,}", *paper)
+    which = (row["task"], *(str(row[name]) for name in about), f"{row['shots']}{fewer}", row["rule"], row["metric"])
+    return (*which, *shown, f"{row['n']:,}", *paper)
 
 
 def scale_of(metric: str) -> tuple[float, int]:

@@ -14,8 +14,9 @@ from gptrilogy.generation.language_model import LanguageModel
 from gptrilogy.interop.foreign import ForeignModel, must_fit
 from gptrilogy.interop.gguf import check_gguf, write_gguf
 from gptrilogy.interop.hub import PREFIX, download
-from gptrilogy.interop.huggingface import PICKLES, check_hf, is_hf_folder, read_hf, write_hf
+from gptrilogy.interop.huggingface import CONFIG, PICKLES, check_hf, is_hf_folder, read_hf, write_hf
 from gptrilogy.interop.openai import is_openai_gpt1, is_openai_gpt2, read_openai_gpt1, read_openai_gpt2
+from gptrilogy.interop.untrusted import read_json
 from gptrilogy.models.config import GPTConfig
 from gptrilogy.models.gpt import GPT
 from gptrilogy.models.patterns import Dense
@@ -127,6 +128,9 @@ def _reader(path: Path) -> Callable[[Path], ForeignModel] | None:
 
 
 def _why_not(path: Path) -> str:
+    """Raises: FormatError of its own for a config that is damaged, which makes no folder a foreign one."""
+    if (path / CONFIG).is_file():
+        read_json(path / CONFIG)
     if path.suffix == ".gguf":
         return f"{path}: GGUF is written here, not read; import the model from the folder it was made of"
     if path.is_file() and any(path.match(pattern) for pattern in PICKLES):

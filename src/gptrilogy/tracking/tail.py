@@ -76,7 +76,7 @@ class MetricsTail:
         for line in lines:
             try:
                 row: Row = json.loads(line)
-                found.append(((hash(line), int(row.get("step", 0))), row))
-            except (ValueError, AttributeError, TypeError):  # torn by a killed process, as `read_metrics` has it
+                found.append(((hash(line), int(row["step"])), row | {"event": str(row["event"])}))
+            except (ValueError, LookupError, TypeError):  # torn by a killed process, as `read_metrics` has it
                 continue
         return found

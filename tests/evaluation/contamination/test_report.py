@@ -15,6 +15,7 @@ from gptrilogy.evaluation.contamination.report import (
     Examples,
     Scores,
     Setting,
+    check_evaluated,
     divide_scores,
     find_overlaps,
     gram_length,
@@ -27,6 +28,7 @@ from gptrilogy.evaluation.contamination.report import (
 )
 from gptrilogy.evaluation.items import Cloze
 from gptrilogy.evaluation.task import Record, Task
+from gptrilogy.files import write_json
 
 ROW = {"model": "m", "task": "t", "shots": 0, "draw": 0, "rule": "token", "metric": "acc", "record": 1, "value": 1.0}
 
@@ -113,6 +115,33 @@ def test_scores_are_divided_into_dirty_and_clean() -> None:
     assert divide_scores(values, {0}) == Scores(all=0.375, dirty=0.75, clean=0.0)
     assert divide_scores(values, {}) == Scores(0.375, None, 0.375)
     assert divide_scores(values, {0, 1}) == Scores(0.375, 0.375, None)
+
+
+def test_perplexities_have_the_mean_that_an_evaluation_has() -> None:
+    values = [(0, 2.0), (1, 8.0), (2, 4.0)]
+    scores = divide_scores(values, {0}, geometric=True)
+    assert [round(score or 0, 12) for score in scores] == [4.0, 2.0, round(math.sqrt(32), 12)]
+    assert divide_scores([], {0}, geometric=True) == Scores(None, None, None)
+    with pytest.raises(DataError, match="a perplexity of 0 or less cannot be"):
+        divide_scores([(0, 0.0)], {0}, geometric=True)
+    overlaps, _ = find_overlaps([Examples(task(), ("a b", "c d"), 2)], [Document("a b", "doc", "source")])
+    [(_, scores)] = scores_of(overlaps[0], {Setting("m", "t", 0, "likelihood", "ppl"): [(0, 2.0), (1, 8.0)]})
+    assert scores.all == pytest.approx(4)
+
+
+def test_scores_of_other_files_are_refused(tmp_path: Path) -> None:
+    examples = [Examples(task(), ("a b",), 2, {"test.jsonl": "one"})]
+    check_evaluated(tmp_path, examples)  # records alone say nothing of files
+    for files in ({"t": {"test.jsonl": "one"}}, {"t": {"train.jsonl": "two"}}, {}):
+        write_json(tmp_path / "results.json", {"files": files})
+        check_evaluated(tmp_path / "records.jsonl", examples)
+    write_json(tmp_path / "results.json", {"files": {"t": {"test.jsonl": "two"}}})
+    with pytest.raises(DataError, match=r"has scores of another test\.jsonl of t: give --data the folder that "):
+        check_evaluated(tmp_path, examples)
+    for wrong in ([], {}, {"files": {"t": 5}}):
+        write_json(tmp_path / "results.json", wrong)
+        with pytest.raises(DataError, match=r"results\.json is not what `gpt evaluate --out` wrote"):
+            check_evaluated(tmp_path, examples)
 
 
 def test_both_differences_give_the_papers_figures_and_the_plain_one_does_not() -> None:

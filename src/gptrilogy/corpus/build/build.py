@@ -76,6 +76,7 @@ def build_corpus(
     plan = make_plan(config, out=out, on_skip=on_skip)
     grams = GramSet.build(tests, config.decontamination.n)
     plan = plan.replace(tests=grams.fingerprint if config.against else None)
+    Run(out).must_hold_none()
     with Run(out).at_work():
         for folder in (out, out / "links"):
             remove_temporaries(folder)

@@ -11,7 +11,7 @@ Source: GPT3 Appendix C, Table C.1.
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeAlias, cast
 
@@ -25,20 +25,22 @@ from gptrilogy.evaluation.contamination.gram_index import build_index
 from gptrilogy.evaluation.data import items_of, read_split
 from gptrilogy.evaluation.reading import json_lines
 from gptrilogy.evaluation.task import Record, Task
+from gptrilogy.files import read_json
 
 SHORTEST, LONGEST = 8, 13
 SHORTEST_SYNTHETIC = 2
-RECORDS = "records.jsonl"
+RECORDS, RESULTS = "records.jsonl", "results.json"
 _SYNTHETIC = ("§3.9.1", "§3.9.2")  # GPT-3's arithmetic and its tasks on letters
 
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """A task's test examples as texts, by record, and the N to look for."""
+    """A task's test examples as texts, by record, the N to look for, and the SHA-256 of the files they came from."""
 
     task: Task
     texts: tuple[str, ...]
     n: int
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,8 @@ def read_examples(task: Task, folder: Path | None) -> Examples:
         "\n".join(dict.fromkeys(item.demonstration for item in items_of(task, split, number, 0)))
         for number in range(len(split.records))
     )
-    return Examples(task, texts, gram_length([count_words(text) for text in texts], synthetic=is_synthetic(task)))
+    n = gram_length([count_words(text) for text in texts], synthetic=is_synthetic(task))
+    return Examples(task, texts, n, split.files)
 
 
 def gram_length(lengths: Sequence[int], *, synthetic: bool) -> int:
@@ -160,15 +163,37 @@ def find_overlaps(
     return results, searched
 
 
-def divide_scores(values: Values, dirty: Collection[int]) -> Scores:
-    """Means over all values, those of dirty records and those of clean ones.
+def divide_scores(values: Values, dirty: Collection[int], *, geometric: bool = False) -> Scores:
+    """Means over all values, those of dirty records and those of clean ones; `geometric` ones for perplexities.
 
     >>> divide_scores([(0, 1.0), (1, 0.0), (2, 1.0), (3, 0.0)], dirty={0})
     Scores(all=0.5, dirty=1.0, clean=0.3333333333333333)
     """
     dirty_values = [value for record, value in values if record in dirty]
     clean_values = [value for record, value in values if record not in dirty]
-    return Scores(_mean(dirty_values + clean_values), _mean(dirty_values), _mean(clean_values))
+    mean = _geometric_mean if geometric else _mean
+    return Scores(mean(dirty_values + clean_values), mean(dirty_values), mean(clean_values))
+
+
+def check_evaluated(scores: Path, examples: Iterable[Examples]) -> None:
+    """Refuse scores of other test files than those that were searched for, as far as `results.json` beside them says.
+
+    Raises: DataError.
+    """
+    file = (scores if scores.is_dir() else scores.parent) / RESULTS
+    if not file.is_file():
+        return
+    try:
+        evaluated = cast("Mapping[str, Mapping[str, str]]", read_json(file)["files"])
+        for one in examples:
+            theirs = evaluated.get(one.task.name, {})
+            if other := next((name for name, digest in one.files.items() if theirs.get(name, digest) != digest), None):
+                raise DataError(
+                    f"{scores} has scores of another {other} of {one.task.name}: give --data the folder that was "
+                    "evaluated, or evaluate again"
+                )
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
+        raise DataError(f"{file} is not what `gpt evaluate --out` wrote; evaluate again") from None
 
 
 def read_scores(path: Path) -> dict[Setting, Values]:
@@ -202,7 +227,7 @@ def scores_of(overlap: TaskOverlap, scores: Mapping[Setting, Values]) -> list[tu
                     f"the scores of {name} speak of record {last + 1}, its test file has {overlap.total}: "
                     "give --data the folder that was evaluated"
                 )
-            divided.append((setting, divide_scores(values, overlap.dirty)))
+            divided.append((setting, divide_scores(values, overlap.dirty, geometric=setting.metric == "ppl")))
     return divided
 
 
@@ -221,3 +246,11 @@ def _score(row: Record, where: str) -> tuple[Setting, int, float]:
 
 def _mean(values: Sequence[float]) -> float | None:
     return math.fsum(values) / len(values) if values else None
+
+
+def _geometric_mean(values: Sequence[float]) -> float | None:
+    """Of perplexities, whose logarithms are what a model was asked for."""
+    if not all(value > 0 for value in values):
+        raise DataError("a perplexity of 0 or less cannot be; evaluate again")
+    nats = _mean([math.log(value) for value in values])
+    return None if nats is None else math.exp(nats)
