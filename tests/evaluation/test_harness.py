@@ -183,8 +183,10 @@ def test_short_contexts_are_said_and_counted() -> None:
 
 
 def test_a_few_shot_result_without_any_shot_is_refused_and_the_others_stand() -> None:
-    found = evaluate("m", unsure(n_ctx=20), [CHOICE], Protocol(shots=(0, 3, 4)))
+    heard: list[str] = []
+    found = evaluate("m", unsure(n_ctx=20), [CHOICE], Protocol(shots=(0, 3, 4)), passing=heard.append)
     assert [row["shots"] for row in found.rows] == [0]
+    assert [line.partition(" questions")[0] for line in heard] == ["toy-choice: 6/6"], "the others were asked"
     [failure] = found.failures
     assert (failure["model"], failure["task"]) == ("m", "toy-choice")
     assert failure["reason"].startswith("with 3, 4 shots no demonstration fits beside a question into the model's")

@@ -4,7 +4,6 @@ task -> records -> prompts -> answers (journal) -> outcomes under a rule -> valu
 """
 
 import hashlib
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -15,6 +14,7 @@ import torch
 
 from gptrilogy.errors import DataError, GPTrilogyError, RunError
 from gptrilogy.evaluation.asking import Answer, Asker, outcome
+from gptrilogy.evaluation.clock import Clock
 from gptrilogy.evaluation.data import items_of, read_split
 from gptrilogy.evaluation.items import Choice, Free, Item, Outcome, Passage
 from gptrilogy.evaluation.journal import Journal, key_of
@@ -24,7 +24,6 @@ from gptrilogy.evaluation.rules import RULE_NAMES, RuleName
 from gptrilogy.evaluation.task import Task
 from gptrilogy.generation.language_model import LanguageModel
 from gptrilogy.models.gpt import GPT
-from gptrilogy.training.progress import duration
 
 Row: TypeAlias = dict[str, Any]
 Say: TypeAlias = Callable[[str], None]
@@ -94,7 +93,7 @@ def evaluate(
         try:
             sitting = _Sitting(task, asker, protocol, data, journal, fingerprint)
             sitting.sit(passing)
-            sitting.leave_out_what_had_no_room(say)
+            sitting.tell_of_room(say)
             for row, record_rows in sitting.results():
                 found.rows.append({**facts, **row})
                 found.record_rows.extend({"model": name, **record_row} for record_row in record_rows)
@@ -168,6 +167,7 @@ class _Sitting:
         self.prompter = Prompter(task, self.test, self.train, seed=protocol.seed)
         self.failures: list[str] = []
         self._refuse_too_many()
+        self._refuse_without_room()
         self.found: dict[_Setting, list[_Asked]] = {setting: [] for setting in self.settings}
 
     @property
@@ -189,9 +189,24 @@ class _Sitting:
                 self.failures.append(str(error))
                 self.settings = [setting for setting in self.settings if setting.shots != shots]
 
+    def _refuse_without_room(self) -> None:
+        """Numbers of shots of which no question has room for a single one are failures before anything is asked."""
+        few = [setting for setting in self.settings if setting.shots]
+        shown = {
+            setting.shots
+            for setting in few
+            if any(self._prompt(record, setting).demonstrations for record in range(self.n_records))
+        }
+        if empty := list(dict.fromkeys(setting.shots for setting in few if setting.shots not in shown)):
+            self.failures.append(
+                f"with {', '.join(map(str, empty))} shots no demonstration fits beside a question into the model's "
+                f"context of {self.asker.n_ctx} tokens; take a model with a longer one"
+            )
+            self.settings = [setting for setting in self.settings if setting.shots not in empty]
+
     def sit(self, passing: Say) -> None:
         """Ask everything that the journal has no answer to, some records at a time."""
-        clock = _Clock(self.task.name, self.n_records * len(self.settings), passing)
+        clock = Clock(self.task.name, self.n_records * len(self.settings), passing)
         waiting: list[tuple[_Setting, Prompt]] = []
         size = 0
         for record, setting in product(range(self.n_records), self.settings):
@@ -204,21 +219,12 @@ class _Sitting:
         if waiting:
             clock.count(len(waiting), fresh=self._ask(waiting))
 
-    def leave_out_what_had_no_room(self, say: Say) -> None:
-        """Say where demonstrations were dropped; numbers of shots of which none was ever shown are failures."""
+    def tell_of_room(self, say: Say) -> None:
+        """Say where demonstrations were dropped."""
         counts: dict[int, list[int]] = {}
         for setting, asked in self.found.items():
             counts.setdefault(setting.shots, []).extend(each.demonstrations for each in asked)
-        empty = [shots for shots, shown in counts.items() if shots and not any(shown)]
-        if empty:
-            self.failures.append(
-                f"with {', '.join(map(str, empty))} shots no demonstration fits beside a question into the model's "
-                f"context of {self.asker.n_ctx} tokens; take a model with a longer one"
-            )
-        self.found = {setting: asked for setting, asked in self.found.items() if setting.shots not in empty}
         for shots, shown in counts.items():
-            if shots in empty:
-                continue
             if short := sum(number < shots for number in shown):
                 say(
                     f"{self.task.name}: {short:,} of {len(shown):,} prompts hold fewer than {shots} demonstrations, "
@@ -281,21 +287,3 @@ class _Sitting:
 def _record_rows(about: Row, measure: Measure, outcomes: Sequence[Outcome]) -> Iterator[Row]:
     for record in by_record(outcomes):
         yield {**about, "record": record[0].record, "value": measure.of(record)}
-
-
-class _Clock:
-    """How far a task is, in questions: prompts with all their items."""
-
-    def __init__(self, task: str, total: int, passing: Say) -> None:
-        self.task, self.total, self._passing = task, total, passing
-        self.done = self.fresh = 0
-        self._start_s = time.monotonic()
-
-    def count(self, done: int, *, fresh: int) -> None:
-        self.done += done
-        self.fresh += fresh
-        how_fast = ""
-        if self.fresh:  # the others were answered before, which says nothing of those to come
-            rate = self.fresh / max(time.monotonic() - self._start_s, 1e-9)
-            how_fast = f", {rate:,.1f} questions/s, {duration((self.total - self.done) / rate)} left"
-        self._passing(f"{self.task}: {self.done:,}/{self.total:,} questions{how_fast}")
