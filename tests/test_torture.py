@@ -74,7 +74,7 @@ def test_the_order_of_data_survives_stops(subject: Subject) -> None:
 
 
 def test_numbers_that_are_not_finite_teach_nothing(subject: Subject) -> None:
-    survived(numbers.single(subject, subject.finetuning, [3]), 2)
+    survived(numbers.single(subject, subject.finetuning, [2]), 2)
 
 
 def test_signals_in_every_phase_end_with_a_checkpoint(subject: Subject) -> None:

@@ -84,7 +84,7 @@ def campaign(subject: Subject, rows: set[str], *, share: float) -> Iterator[Tall
         yield resuming.two_processes(subject, pretrain, n(5))
     if "7" in rows:
         for kind in (pretrain, subject.finetuning):
-            yield numbers.single(subject, kind, range(1, 21, round(1 / share)))
+            yield numbers.single(subject, kind, range(2, 22, round(1 / share)))
             yield numbers.three_in_a_row(subject, kind, range(15, 35, round(5 / share)))
     if "8" in rows:
         yield from _stopped(subject, n)
