@@ -137,6 +137,19 @@ def test_a_library_is_found_where_nothing_more_can_be_written(
         load(source)
 
 
+def test_a_compiler_keeps_its_own_files_where_they_can_be_written(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "compiler"
+    script.write_text(f'#!/bin/sh\necho "$TMPDIR" >> {tmp_path}/told\nexec g++ "$@"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("CXX", str(script))
+    monkeypatch.setenv("TMPDIR", "/proc/nowhere")
+    assert load(source).answer() == 42
+    [library] = kept(tmp_path)
+    assert {Path(line) for line in (tmp_path / "told").read_text().splitlines()} == {library.parent}
+
+
 def test_a_compiler_finds_its_linker_without_a_path(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PATH")
     assert load(source).answer() == 42

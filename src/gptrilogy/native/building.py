@@ -104,14 +104,15 @@ def build(compiler: Sequence[str], source: Path, library: Path, *flags: str) -> 
     """
     made = library.with_suffix(".o")
     try:
-        _run([*compiler, *FLAGS, *flags, "-c", str(source), "-o", str(made)])
-        _run([*compiler, "-shared", str(made), "-o", str(library)])
+        _run([*compiler, *FLAGS, *flags, "-c", str(source), "-o", str(made)], made.parent)
+        _run([*compiler, "-shared", str(made), "-o", str(library)], made.parent)
     finally:
         made.unlink(missing_ok=True)
 
 
-def _run(command: list[str]) -> None:
-    known = {**os.environ, "PATH": os.environ.get("PATH", os.defpath)}  # compilers look for their linker there
+def _run(command: list[str], folder: Path) -> None:
+    """Run a compiler, which finds its linker and keeps its own files in a folder that can be written."""
+    known = {**os.environ, "PATH": os.environ.get("PATH", os.defpath), "TMPDIR": str(folder)}
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=COMPILE_S, check=False, env=known
