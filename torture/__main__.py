@@ -82,7 +82,7 @@ def campaign(subject: Subject, rows: set[str], *, share: float) -> Iterator[Tall
         yield resuming.from_every_step(subject, pretrain, range(1, 51, round(1 / share)))
         yield resuming.at_every_step(subject, subject.finetuning, range(1, 42, round(1 / share)), 42)
         yield resuming.two_processes(subject, pretrain, n(5))
-    if "7" in rows:
+    if "7" in rows:  # from step 2 on: a run can be stopped before any but its first
         for kind in (pretrain, subject.finetuning):
             yield numbers.single(subject, kind, range(2, 22, round(1 / share)))
             yield numbers.three_in_a_row(subject, kind, range(15, 35, round(5 / share)))

@@ -191,18 +191,19 @@ class _Sitting:
 
     def _refuse_without_room(self) -> None:
         """Numbers of shots of which no question has room for a single one are failures before anything is asked."""
-        few = [setting for setting in self.settings if setting.shots]
-        shown = {
-            setting.shots
-            for setting in few
-            if any(self._prompt(record, setting).demonstrations for record in range(self.n_records))
-        }
-        if empty := list(dict.fromkeys(setting.shots for setting in few if setting.shots not in shown)):
+        asked = dict.fromkeys(setting.shots for setting in self.settings)
+        if empty := [shots for shots in asked if shots and not self._is_ever_shown(shots)]:
             self.failures.append(
                 f"with {', '.join(map(str, empty))} shots no demonstration fits beside a question into the model's "
                 f"context of {self.asker.n_ctx} tokens; take a model with a longer one"
             )
             self.settings = [setting for setting in self.settings if setting.shots not in empty]
+
+    def _is_ever_shown(self, shots: int) -> bool:
+        """Whether any draw has a demonstration that fits beside its question; the first prompt mostly tells."""
+        draws = [setting for setting in self.settings if setting.shots == shots]
+        prompts = (self._prompt(record, setting) for setting, record in product(draws, range(self.n_records)))
+        return any(prompt.demonstrations for prompt in prompts)
 
     def sit(self, passing: Say) -> None:
         """Ask everything that the journal has no answer to, some records at a time."""
